@@ -1,0 +1,1 @@
+"""edgepack: convert, measure, gate and bundle TensorFlow models for devices."""

@@ -1,0 +1,97 @@
+"""What a user asks of a build: `edgepack.toml` with its overrides applied."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from edgepack.records.base import Record
+
+VariantName = Literal["float32", "float16", "dynamic", "int8", "int8-float-io"]
+VARIANTS: tuple[VariantName, ...] = ("float32", "float16", "dynamic", "int8", "int8-float-io")
+
+
+class Budget(Record):
+    """Limits on one variant. An absent limit is not checked."""
+
+    max_accuracy_drop: float | None = Field(
+        None, description="largest drop of the first metric against the source, absolute"
+    )
+    min_accuracy: float | None = Field(None, description="least value of the first metric")
+    min_agreement: float | None = Field(
+        None, ge=0, le=1, description="least top-1 agreement (or cosine similarity) with the source"
+    )
+    max_latency_ratio: float | None = Field(
+        None, gt=0, description="largest p50 latency divided by float32's"
+    )
+    max_size_bytes: int | None = Field(None, gt=0)
+
+
+class BaselineBudget(Record):
+    """Limits against the same variant of an earlier release's bundle."""
+
+    max_accuracy_drop: float | None = 0.01
+    max_size_ratio: float | None = Field(1.1, gt=0)
+    max_latency_ratio: float | None = Field(None, gt=0)
+    allow_signature_change: bool = False
+
+
+class Budgets(Record):
+    """Limits for every variant, and stricter or looser ones by variant name."""
+
+    all: Budget = Budget(max_accuracy_drop=0.01)
+    variants: dict[VariantName, Budget] = Field(default_factory=dict)
+    baseline: BaselineBudget = BaselineBudget()
+
+    def of(self, variant: str) -> Budget:
+        """The limits of one variant: its own where set, the common ones elsewhere."""
+        own = self.variants.get(variant)  # type: ignore[call-overload]
+        return self.all.model_copy(update=own.model_dump(exclude_unset=True)) if own else self.all
+
+
+class ModelSettings(Record):
+    """Which model is built, and what training said of it."""
+
+    path: str = Field(description="SavedModel directory, relative to the config file")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
+    version: str = Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+(?:[-+][0-9A-Za-z.+-]+)?$")
+    signature: str = Field(
+        "", description="SignatureDef to build; the only one, or serving_default"
+    )
+    expected_accuracy: float | None = Field(
+        None, description="first metric of the source on this dataset, as training recorded it"
+    )
+    accuracy_tolerance: float = Field(0.02, ge=0, description="how far it may be off, absolute")
+
+
+class LatencySettings(Record):
+    """How latency is measured on this machine."""
+
+    threads: int = Field(1, ge=1)
+    rounds: int = Field(30, ge=3, description="interleaved rounds over all variants")
+    runtime: Literal["ai-edge-litert", "tflite-runtime"] = "ai-edge-litert"
+
+
+class Limits(Record):
+    """What a worker process may use."""
+
+    timeout_seconds: float = Field(1800.0, gt=0, description="longest time of one phase")
+    memory_bytes: int | None = Field(
+        None, gt=0, description="most data memory; no limit by default"
+    )
+
+
+class Settings(Record):
+    """One build, wholly described. Paths are absolute once loaded."""
+
+    model: ModelSettings
+    dataset: str = Field(description="dataset spec, relative to the config file")
+    variants: tuple[VariantName, ...] = ("float32", "float16", "int8")
+    targets: tuple[str, ...] = Field(
+        (), description="names of built-in profiles, or paths to .toml files"
+    )
+    budgets: Budgets = Budgets()
+    latency: LatencySettings = LatencySettings()
+    limits: Limits = Limits()
+    output: str = "dist"

@@ -1,0 +1,110 @@
+"""Stage results, stored by content, so that an unchanged build computes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import ValidationError
+
+from edgepack.errors import OutputError
+from edgepack.records.base import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+R = TypeVar("R", bound=Record)
+RESULT = "result.json"
+FORMAT = "1"  # raise when what a stage stores changes its meaning
+
+
+def default_root() -> Path:
+    """EDGEPACK_CACHE, else the user's cache directory (XDG_CACHE_HOME)."""
+    if own := os.environ.get("EDGEPACK_CACHE"):
+        return Path(own)
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "edgepack"
+
+
+@dataclass
+class Cache:
+    """Results by stage and key. Builds may share it: an entry appears whole or not at all.
+
+    Args:
+        root: the cache directory.
+        hits: names of the stages answered from it, in order.
+    """
+
+    root: Path
+    hits: list[str] = field(default_factory=list)
+
+    def directory(self, stage: str, key: Mapping[str, str]) -> Path:
+        """Where the result of `stage` for `key` is, or would be."""
+        text = json.dumps({"format": FORMAT, "stage": stage, **key}, sort_keys=True)
+        return self.root / stage / hashlib.sha256(text.encode()).hexdigest()[:40]
+
+    def lookup(self, stage: str, key: Mapping[str, str], kind: type[R]) -> tuple[R, Path] | None:
+        """The stored record and the directory of its files, if the entry is whole."""
+        directory = self.directory(stage, key)
+        try:
+            record = kind.model_validate_json((directory / RESULT).read_bytes())
+        except (OSError, ValidationError):
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(directory)  # the least recently used entries can be pruned
+        self.hits.append(stage)
+        return record, directory
+
+    def stage(
+        self, stage: str, key: Mapping[str, str], kind: type[R], make: Callable[[Path], R]
+    ) -> tuple[R, Path]:
+        """The stored result, or `make(directory)`'s, stored with the files it left there.
+
+        Raises:
+            OutputError: the cache directory cannot be written.
+        """
+        return self.lookup(stage, key, kind) or self._fill(stage, key, make)
+
+    def _fill(
+        self, stage: str, key: Mapping[str, str], make: Callable[[Path], R]
+    ) -> tuple[R, Path]:
+        directory = self.directory(stage, key)
+        with _writable(directory.parent):
+            directory.parent.mkdir(parents=True, exist_ok=True)
+            partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=directory.parent))
+        try:
+            record = make(partial)
+            with _writable(directory):
+                (partial / RESULT).write_text(record.model_dump_json())
+                shutil.rmtree(directory, ignore_errors=True)  # a broken entry, if any
+                _settle(partial, directory)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return record, directory
+
+
+def _settle(partial: Path, directory: Path) -> None:
+    try:
+        partial.rename(directory)
+    except OSError:
+        if not (directory / RESULT).exists():  # another build was first
+            raise
+
+
+@contextlib.contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"the cache cannot be written: {error.strerror}",
+            where=path,
+            hint="Free space, or name another directory with --cache-dir (EDGEPACK_CACHE).",
+        ) from error

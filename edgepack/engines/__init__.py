@@ -1,0 +1,1 @@
+"""Adapters to TensorFlow, the quantizer and the interpreters, run inside workers only."""

@@ -1,0 +1,184 @@
+"""One .tflite on one interpreter: by-name inputs and outputs, quantized and dequantized here.
+
+Serves ai-edge-litert and tflite-runtime, whose `Interpreter` classes agree. Runs in a worker.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgepack.engines.arrays import create_outputs, open_array, open_outputs
+from edgepack.errors import MissingExtraError, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgepack.records.dataset import Outputs, SplitData
+    from edgepack.records.stages import TFLiteModel
+
+Arrays = dict[str, "NDArray[Any]"]
+MODULES = {
+    "ai-edge-litert": "ai_edge_litert.interpreter",
+    "tflite-runtime": "tflite_runtime.interpreter",
+}
+
+
+class Session:
+    """An allocated interpreter for one signature of one model.
+
+    Args:
+        model: the file, its signature, threads and runtime.
+        shapes: shape of one sample by input name, without the batch dimension.
+
+    Raises:
+        ModelError: the runtime refuses the file, or its inputs do not fit the samples.
+    """
+
+    def __init__(self, model: TFLiteModel, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self._model = model
+        self._interpreter = _interpreter(model)
+        runner = self._interpreter.get_signature_runner(model.signature or None)
+        self._inputs: dict[str, Any] = runner.get_input_details()
+        self.batch = self._fit(shapes)
+        self._outputs: dict[str, Any] = runner.get_output_details()
+
+    def _fit(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
+        """Give every input its sample's shape and allocate; return the batch size."""
+        if set(shapes) != set(self._inputs):
+            raise ModelError(
+                f"the file's inputs are {sorted(self._inputs)}, the samples' {sorted(shapes)}",
+                where=self._model.path,
+            )
+        fixed = {int(d["shape_signature"][0]) for d in self._inputs.values() if d["shape"].size}
+        batch = max([1, *fixed])
+        for name, detail in self._inputs.items():
+            shape = [batch, *shapes[name]]
+            if detail["shape"].tolist() != shape:
+                self._interpreter.resize_tensor_input(detail["index"], shape)
+        self._interpreter.allocate_tensors()
+        return batch
+
+    @property
+    def delegate(self) -> str:
+        """XNNPACK where the runtime gave it at least one part of the graph, else empty."""
+        ops = self._interpreter._get_ops_details()  # noqa: SLF001 - no public way to see it
+        return "XNNPACK" if any(op["op_name"] == "DELEGATE" for op in ops) else ""
+
+    def feed(self, batch: Mapping[str, NDArray[Any]]) -> None:
+        """Quantize float samples where the input is quantized, and copy them in."""
+        for name, detail in self._inputs.items():
+            self._interpreter.set_tensor(detail["index"], quantize(batch[name], detail))
+
+    def invoke(self) -> None:
+        """Run once on what was fed."""
+        self._interpreter.invoke()
+
+    def reset(self) -> None:
+        """Forget the state that a stateful model keeps between invocations."""
+        if self._model.stateful:
+            self._interpreter.reset_all_variables()
+
+    def outputs(self) -> Arrays:
+        """The outputs of the last invocation, dequantized, [batch, ...] by name."""
+        return {
+            name: dequantize(self._interpreter.get_tensor(detail["index"]), detail)
+            for name, detail in self._outputs.items()
+        }
+
+    def __call__(self, batch: Mapping[str, NDArray[Any]]) -> Arrays:
+        """Reset, feed, invoke, read."""
+        self.reset()
+        self.feed(batch)
+        self.invoke()
+        return self.outputs()
+
+
+def quantize(values: NDArray[Any], detail: Mapping[str, Any]) -> NDArray[Any]:
+    """Float values as the input stores them: q = round(x / scale + zero_point), saturated."""
+    dtype, (scale, zero_point) = detail["dtype"], detail["quantization"]
+    if values.dtype.kind != "f" or not np.issubdtype(dtype, np.integer) or not scale:
+        return np.ascontiguousarray(values, dtype)
+    info = np.iinfo(dtype)
+    stored: NDArray[Any] = np.rint(values / scale + zero_point).clip(info.min, info.max)
+    return stored.astype(dtype)
+
+
+def dequantize(stored: NDArray[Any], detail: Mapping[str, Any]) -> NDArray[Any]:
+    """Stored values as the real ones they stand for: scale * (q - zero_point)."""
+    scale, zero_point = detail["quantization"]
+    if not scale:
+        return stored
+    real: NDArray[Any] = np.float32(scale) * (stored.astype(np.float32) - np.float32(zero_point))
+    return real
+
+
+def smoke(model: TFLiteModel, split: SplitData, directory: Path) -> Outputs:
+    """Allocate and invoke on the first real sample; make room for every sample's outputs.
+
+    Raises:
+        ModelError: the runtime cannot load or run the file.
+    """
+    session = open_session(model, split)
+    arrays = {name: open_array(ref) for name, ref in split.inputs.items()}
+    return create_outputs(session(_rows(arrays, 0, session.batch)), split.samples, directory)
+
+
+def predict(model: TFLiteModel, split: SplitData, outputs: Outputs, start: int, stop: int) -> int:
+    """Run samples start to stop and write their outputs; return how many.
+
+    Output shapes must not depend on the sample.
+    """
+    session = open_session(model, split)
+    arrays = {name: open_array(ref) for name, ref in split.inputs.items()}
+    written = open_outputs(outputs)
+    for row in range(start, stop, session.batch):
+        end = min(row + session.batch, stop)
+        for name, values in session(_rows(arrays, row, session.batch)).items():
+            written[name][row:end] = values[: end - row]
+    return stop - start
+
+
+def open_session(model: TFLiteModel, split: SplitData) -> Session:
+    """A session whose inputs have the shapes of a split's samples."""
+    shapes = {name: ref.shape[1:] for name, ref in split.inputs.items()}
+    try:
+        return Session(model, shapes)
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(
+            f"{model.runtime} cannot load it: {str(error).strip()[:400]}", where=model.path
+        ) from error
+
+
+def runtime_version(runtime: str) -> str:
+    """The installed version of a runtime's distribution."""
+    return version(runtime)
+
+
+def _interpreter(model: TFLiteModel) -> Any:
+    try:
+        module = import_module(MODULES[model.runtime])
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{model.runtime} is not installed",
+            hint="tflite-runtime has wheels for Python 3.11 and older only; use ai-edge-litert."
+            if model.runtime == "tflite-runtime"
+            else 'Install it with: pip install "edgepack[build]"',
+        ) from error
+    return module.Interpreter(model_path=model.path, num_threads=model.threads)
+
+
+def _rows(arrays: Arrays, start: int, batch: int) -> Arrays:
+    """`batch` samples from `start`, the last one repeated where the data ends."""
+    if batch == 1:
+        return {name: array[start : start + 1] for name, array in arrays.items()}
+    return {
+        name: array[np.minimum(np.arange(start, start + batch), len(array) - 1)]
+        for name, array in arrays.items()
+    }

@@ -1,0 +1,143 @@
+"""TensorFlow: one float32 conversion, and the source model's own answers. Runs in a worker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgepack.engines.arrays import create_outputs, open_array, open_outputs
+from edgepack.errors import ModelError
+from edgepack.records.stages import Conversion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from edgepack.records.dataset import Outputs, SplitData
+    from edgepack.records.stages import SourceModel
+
+BATCH = 256  # large enough to hide TensorFlow's cost of a call, small enough for any model
+
+
+def warm() -> str:
+    """Import TensorFlow, so that the first real call need not; return its version."""
+    import tensorflow as tf
+
+    return str(tf.__version__)
+
+
+def convert(source: SourceModel, target: Path) -> Conversion:
+    """Convert one signature to a float32 .tflite of builtin ops.
+
+    Raises:
+        ModelError: the converter refuses the model; its own reason is quoted.
+    """
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(
+        source.path, signature_keys=[source.signature], tags=set(source.tags)
+    )
+    try:
+        content = converter.convert()
+    except Exception as error:
+        raise _refusal(source, error) from error
+    target.write_bytes(content)
+    return Conversion(
+        engine="tf.lite.TFLiteConverter",
+        tensorflow_version=tf.version.VERSION,
+        tensorflow_git_version=tf.version.GIT_VERSION,
+    )
+
+
+def predict(source: SourceModel, split: SplitData, directory: Path) -> Outputs:
+    """Run the source model over a split and leave its outputs in `directory`."""
+    model = LoadedModel(source)
+    arrays = {name: open_array(ref) for name, ref in split.inputs.items()}
+    outputs: Outputs | None = None
+    written: dict[str, NDArray[Any]] = {}
+    for start, batch in _batches(arrays, split.samples, model.batch):
+        answer = model(batch)
+        if outputs is None:
+            outputs = create_outputs(answer, split.samples, directory)
+            written = open_outputs(outputs)
+        rows = min(model.batch, split.samples - start)
+        for name, value in answer.items():
+            written[name][start : start + rows] = value[:rows]
+    assert outputs is not None  # a split of no samples never gets here
+    return outputs
+
+
+class LoadedModel:
+    """A loaded signature that maps NumPy arrays by input name to arrays by output name."""
+
+    def __init__(self, source: SourceModel) -> None:
+        import tensorflow as tf
+
+        try:
+            self._root = tf.saved_model.load(source.path, tags=list(source.tags))
+            self._function = self._root.signatures[source.signature]
+        except Exception as error:
+            raise ModelError(
+                f"TensorFlow cannot load the model: {type(error).__name__}: {_first_line(error)}",
+                where=source.path,
+            ) from error
+        self._dtypes = {
+            name: spec.dtype for name, spec in self._function.structured_input_signature[1].items()
+        }
+        self._stateful = source.stateful
+        self.batch = source.fixed_batch or (1 if source.stateful else BATCH)
+        self._initial = [v.numpy() for v in self._variables()] if source.stateful else []
+
+    def __call__(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Answer to one batch, [batch, ...] by name, from the model's initial state."""
+        import tensorflow as tf
+
+        self._reset()
+        tensors = {n: tf.constant(a, dtype=self._dtypes[n]) for n, a in feed.items()}
+        return {name: np.asarray(value) for name, value in self._function(**tensors).items()}
+
+    def _variables(self) -> list[Any]:
+        return list(self._function.variables)
+
+    def _reset(self) -> None:
+        if self._stateful:
+            for variable, value in zip(self._variables(), self._initial, strict=True):
+                variable.assign(value)
+
+
+def _batches(
+    arrays: Mapping[str, NDArray[Any]], samples: int, batch: int
+) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
+    """Slices of `batch` samples; the last one is padded by repeating its last sample."""
+    for start in range(0, samples, batch):
+        index = np.minimum(np.arange(start, start + batch), samples - 1)
+        yield start, {name: array[index] for name, array in arrays.items()}
+
+
+def _refusal(source: SourceModel, error: Exception) -> ModelError:
+    text = str(error)
+    if "Select TF ops" in text or "SELECT_TF_OPS" in text:
+        return ModelError(
+            f"the model needs TensorFlow ops that TFLite has no builtin for: {_flex_ops(text)}",
+            where=source.path,
+            hint="Replace these ops in the model; Select-TF files cannot be measured here.",
+        )
+    return ModelError(
+        f"TensorFlow's converter refuses the model: {type(error).__name__}: {_first_line(error)}",
+        where=source.path,
+        hint="Run again with --verbose for everything the converter said.",
+    )
+
+
+def _flex_ops(text: str) -> str:
+    for line in text.splitlines():
+        if "Flex ops:" in line or "Flex ops :" in line:
+            return line.split(":", 1)[1].strip()
+    return _first_line(ValueError(text))
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:400] if lines else type(error).__name__

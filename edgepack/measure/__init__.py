@@ -1,0 +1,1 @@
+"""The runs that make evidence: accuracy, latency, memory."""

@@ -1,0 +1,87 @@
+"""What passes between the stages of one build and its workers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from edgepack.records.base import Record
+from edgepack.records.evidence import Accuracy, Interval, Latency, Skipped
+from edgepack.records.facts import Repair
+
+
+class SourceModel(Record):
+    """The prepared copy of a SavedModel that TensorFlow may load."""
+
+    path: str
+    tags: tuple[str, ...]
+    signature: str
+    stateful: bool = False
+    fixed_batch: int | None = Field(None, description="batch size baked into the inputs, if any")
+    repairs: tuple[Repair, ...] = ()
+
+
+class Conversion(Record):
+    """How the float32 .tflite came to be."""
+
+    engine: str
+    tensorflow_version: str
+    tensorflow_git_version: str
+
+
+class QuantizeJob(Record):
+    """One variant to make of the float32 .tflite."""
+
+    variant: str
+    float_model: str
+    signature: str
+    statistics: str = Field("", description="path of the calibration statistics; static modes only")
+    target: str
+
+
+class TFLiteModel(Record):
+    """One .tflite file to run."""
+
+    path: str
+    signature: str = Field(description="SignatureDef to run; empty where the file has none")
+    stateful: bool = False
+    threads: int = 1
+    runtime: Literal["ai-edge-litert", "tflite-runtime"] = "ai-edge-litert"
+
+
+class Statistics(Record):
+    """Calibration statistics in `statistics.json`, of how many samples."""
+
+    samples: int
+
+
+class VariantFile(Record):
+    """A variant's file in its cache entry, or the reason why there is none."""
+
+    sha256: str = ""
+    skipped: Skipped | None = None
+
+
+class Judged(Record):
+    """Accuracy evidence as the cache keeps it."""
+
+    accuracy: Accuracy
+    chance: float | None = None
+    diagnosis: str = ""
+
+
+class Ratio(Record):
+    """How long one model takes over another, in the same rounds."""
+
+    name: str
+    reference: str
+    value: float
+    interval: Interval
+
+
+class Latencies(Record):
+    """What one interleaved measurement found."""
+
+    latencies: dict[str, Latency]
+    ratios: tuple[Ratio, ...]

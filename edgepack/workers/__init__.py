@@ -1,0 +1,1 @@
+"""Processes that do what may crash, hang or grow: spawn, limits, typed deaths."""

@@ -1,0 +1,166 @@
+"""A `concurrent.futures.Executor` over processes that may die without taking the build along."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, Pipe
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+
+from edgepack.errors import WorkerError
+from edgepack.workers.protocol import Failure, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edgepack.records.settings import Limits
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+QUIET_ENVIRONMENT = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "ABSL_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "-1",  # evidence is CPU evidence; a GPU would also slow the import
+    "TF_ENABLE_DEPRECATION_WARNINGS": "0",
+}
+LOG_TAIL_LINES = 12
+
+
+@dataclass
+class _Process:
+    """One live worker process and the pipe to it."""
+
+    popen: subprocess.Popen[bytes]
+    pipe: Connection
+
+    def kill(self) -> None:
+        self.popen.kill()
+        self.popen.wait()
+        self.pipe.close()
+
+
+class WorkerPool(Executor):
+    """Runs picklable functions in `count` processes, each started when first needed.
+
+    A process that dies, by a signal or by the time limit, fails the one call it served with a
+    `WorkerError` that names the phase; the next call gets a new process.
+
+    Args:
+        name: what the pool is for, as error messages name it.
+        count: number of processes.
+        limits: time of one call and memory of one process.
+        log: file that takes what the processes print, or None to leave it on stderr.
+    """
+
+    def __init__(self, name: str, count: int, limits: Limits, log: Path | None) -> None:
+        self._name, self._limits, self._log = name, limits, log
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix=name)
+        self._idle: queue.SimpleQueue[_Process | None] = queue.SimpleQueue()
+        self._alive: set[int] = set()
+        self._closed = False
+        for _ in range(count):
+            self._idle.put(None)
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run `fn(*args, **kwargs)` in a worker; its name is the phase that errors speak of."""
+        return self._threads.submit(self._serve, fn, args, kwargs)
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Let running calls end, then end the processes."""
+        self._threads.shutdown(wait, cancel_futures=cancel_futures)
+        self.kill()
+
+    def kill(self) -> None:
+        """End every process now; calls under way fail."""
+        self._closed = True
+        for pid in list(self._alive):
+            os.killpg(pid, signal.SIGKILL)
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        while not self._idle.empty():
+            if process := self._idle.get():
+                process.kill()
+
+    def _serve(self, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+        process = self._idle.get()
+        phase = fn.__name__.replace("_", " ")
+        try:
+            if process is not None and process.popen.poll() is not None:
+                self._retire(process)
+                process = None
+            process = process or self._start()
+            answer = self._exchange(process, Request(fn, args, kwargs), phase)
+        except BaseException:
+            self._retire(process)
+            self._idle.put(None)
+            raise
+        self._idle.put(process)
+        if isinstance(answer, Failure):
+            raise answer.error
+        return answer  # type: ignore[no-any-return]
+
+    def _retire(self, process: _Process | None) -> None:
+        if process is not None:
+            self._alive.discard(process.popen.pid)
+            process.kill()
+
+    def _exchange(self, process: _Process, request: Request, phase: str) -> Any:
+        process.pipe.send(request)
+        try:
+            if process.pipe.poll(self._limits.timeout_seconds):
+                return process.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            raise self._death(process, phase) from None
+        raise WorkerError(
+            f"the {self._name} worker took over {self._limits.timeout_seconds:g} s to {phase}",
+            hint="Raise limits.timeout_seconds (--timeout), or use fewer samples.",
+        )
+
+    def _start(self) -> _Process:
+        if self._closed:
+            raise WorkerError(f"the {self._name} worker was stopped")
+        ours, theirs = Pipe()
+        log = self._log.open("ab") if self._log else None
+        command = [sys.executable, "-m", "edgepack.workers.child", str(theirs.fileno())]
+        if self._limits.memory_bytes:
+            command.append(str(self._limits.memory_bytes))
+        popen = subprocess.Popen(  # noqa: S603 - our own module
+            command,
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=log or sys.stderr.fileno(),
+            stderr=log,
+            env={**os.environ, **(QUIET_ENVIRONMENT if log else {})},
+            start_new_session=True,  # Ctrl-C is the parent's to handle
+        )
+        theirs.close()
+        if log:
+            log.close()
+        self._alive.add(popen.pid)
+        return _Process(popen, ours)
+
+    def _death(self, process: _Process, phase: str) -> WorkerError:
+        code = process.popen.wait()
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+        hint = "Out of memory is the usual cause of SIGKILL, an operator's bug that of SIGSEGV."
+        return WorkerError(
+            f"the {self._name} worker {how} while it was to {phase}", hint=f"{hint}{self._tail()}"
+        )
+
+    def _tail(self) -> str:
+        if self._log is None or not self._log.exists():
+            return ""
+        lines = self._log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+        return "\n  Its last words:\n" + "\n".join(f"    {line}" for line in lines) if lines else ""

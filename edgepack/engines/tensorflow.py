@@ -12,6 +12,7 @@ from edgepack.records.stages import Conversion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 

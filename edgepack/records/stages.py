@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from edgepack.records.base import Record
-from edgepack.records.evidence import Accuracy, Interval, Latency, Skipped
+from edgepack.records.evidence import Interval, Latency, Memory
 from edgepack.records.facts import Repair
 
 
@@ -41,9 +41,10 @@ class QuantizeJob(Record):
 
 
 class TFLiteModel(Record):
-    """One .tflite file to run."""
+    """One .tflite file to run, and how."""
 
     path: str
+    sha256: str
     signature: str = Field(description="SignatureDef to run; empty where the file has none")
     stateful: bool = False
     threads: int = 1
@@ -56,19 +57,12 @@ class Statistics(Record):
     samples: int
 
 
-class VariantFile(Record):
-    """A variant's file in its cache entry, or the reason why there is none."""
+class ModelFile(Record):
+    """A .tflite that a stage made."""
 
-    sha256: str = ""
-    skipped: Skipped | None = None
-
-
-class Judged(Record):
-    """Accuracy evidence as the cache keeps it."""
-
-    accuracy: Accuracy
-    chance: float | None = None
-    diagnosis: str = ""
+    variant: str
+    path: str
+    sha256: str
 
 
 class Ratio(Record):
@@ -85,3 +79,9 @@ class Latencies(Record):
 
     latencies: dict[str, Latency]
     ratios: tuple[Ratio, ...]
+
+
+class MemoryResult(Record):
+    """Peak memory of one model, as the cache keeps it."""
+
+    memory: Memory | None = Field(description="None where the system does not tell")

@@ -1,0 +1,1 @@
+"""Composition only: runs the stages in order, emits events, never prints."""

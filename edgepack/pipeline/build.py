@@ -1,0 +1,188 @@
+"""One build from settings to bundle: every stage in order, side by side where they may be."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgepack import gate
+from edgepack.bundle.contents import write_bundle
+from edgepack.errors import DatasetError, UsageError
+from edgepack.files import write_atomic
+from edgepack.measure.machine import machine
+from edgepack.pipeline import baseline as releases
+from edgepack.pipeline import compose, diagnose, stages, variants
+from edgepack.pipeline import plan as plans
+from edgepack.pipeline.session import Session
+from edgepack.pipeline.variants import Built, Inputs
+from edgepack.records.evidence import Evidence, Skipped
+from edgepack.records.report import BuildResult
+from edgepack.report import json as report_json
+from edgepack.report import markdown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgepack.cache import Cache
+    from edgepack.pipeline.baseline import Release
+    from edgepack.pipeline.plan import Plan
+    from edgepack.records.dataset import SampleSet
+    from edgepack.records.events import Event
+    from edgepack.records.settings import Settings
+    from edgepack.records.stages import Conversion, ModelFile
+
+ZIP_EPOCH = 315_532_800  # 1980-01-01, the first day a zip can name
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call of `build`, wholly described."""
+
+    settings: Settings
+    cache: Cache
+    emit: Callable[[Event], None]
+    baseline: Path | None = None
+    strict: bool = False
+    allow_failed: bool = False
+    verbose: bool = False
+
+
+def build(request: Request) -> BuildResult:
+    """Convert, quantize, measure, judge, and leave a bundle and its reports behind.
+
+    A refused build writes its reports and no bundle, and is returned, not raised: its result's
+    `passed` is False.
+
+    Raises:
+        EdgepackError: what stopped the build before it could be judged.
+    """
+    settings = request.settings
+    with Session(request.cache, settings.limits, request.emit, request.verbose) as session:
+        plan = plans.make(settings, session.work)
+        release = None
+        if request.baseline:
+            release = releases.load(request.baseline, session.work / "baseline")
+        measured = _measure(session, plan, release)
+    return _deliver(request, _judge(request, plan, measured))
+
+
+@dataclass(frozen=True)
+class _Measured:
+    conversion: Conversion
+    samples: SampleSet
+    built: tuple[Built, ...]
+    evidence: Evidence
+
+
+def _measure(session: Session, plan: Plan, release: Release | None) -> _Measured:
+    inputs = _start(session, plan)
+    asked = [
+        session.branch(variants.build, session, plan, variant, inputs)
+        for variant in plan.settings.variants
+    ]
+    samples = inputs.samples.result()
+    _require(samples, plan)
+    source = session.branch(diagnose.source_evidence, session, plan, samples, inputs.source)
+    results = [future.result() for future in asked]
+    built = tuple(result for result in results if isinstance(result, Built))
+    skipped = tuple(result for result in results if isinstance(result, Skipped))
+    split = samples.splits["evaluate"]
+    reruns = tuple(releases.rerun(session, plan, release, one, split) for one in built if release)
+    conversion, float_model = inputs.converted.result()
+    judged = source.result()  # from here on nothing else runs: latency is next
+    timed = timing.measure(session, plan, Subjects(float_model, built, reruns), split)
+    evidence = Evidence(
+        source=judged.model_copy(update={"latency": timed.source}),
+        variants=timed.variants,
+        skipped=skipped,
+        baseline=timed.baseline,
+        machine=machine(),
+    )
+    return _Measured(conversion, samples, built, evidence)
+
+
+def _start(session: Session, plan: Plan) -> Inputs:
+    """Begin what everything waits for: TensorFlow imports while samples are decoded."""
+    converted = session.branch(stages.convert, session, plan)
+    samples = session.branch(stages.samples, session, plan)
+    source = session.branch(_source_outputs, session, plan, samples, converted)
+    return Inputs(converted=converted, samples=samples, source=source)
+
+
+def _source_outputs(
+    session: Session,
+    plan: Plan,
+    samples: Future[SampleSet],
+    converted: Future[tuple[Conversion, ModelFile]],
+) -> Outputs:
+    converted.result()  # the variants wait for the conversion, only the judge for these answers
+    return stages.source_outputs(session, plan, samples.result().splits["evaluate"])
+
+
+def _require(samples: SampleSet, plan: Plan) -> None:
+    """Refuse a build whose samples cannot serve what was asked.
+
+    Raises:
+        DatasetError: a static variant without calibration samples.
+    """
+    static = [v for v in plan.settings.variants if v in variants.STATIC]
+    calibrate = samples.splits.get("calibrate")
+    if static and (calibrate is None or not calibrate.samples):
+        raise DatasetError(
+            f"{', '.join(static)} needs calibration samples, and the dataset gives none",
+            where=plan.settings.dataset,
+            hint="Set splits.calibrate.samples in the dataset spec; 100 is usual.",
+        )
+
+
+def _judge(request: Request, plan: Plan, measured: _Measured) -> Outcome:
+    signatures = {one.evidence.variant: one.facts.signatures for one in measured.built}
+    verdict = gate.judge(
+        measured.evidence, plan.settings, plan.targets, signatures, strict=request.strict
+    )
+    return Outcome(
+        plan=plan,
+        samples=measured.samples,
+        conversion=measured.conversion,
+        built=measured.built,
+        evidence=measured.evidence,
+        verdict=verdict,
+        targets=gate.selection(plan.targets, measured.evidence, signatures),
+    )
+
+
+def _deliver(request: Request, outcome: Outcome) -> BuildResult:
+    output = Path(request.settings.output)
+    bundle = None
+    if outcome.built and (outcome.verdict.passed or request.allow_failed):
+        name = f"{request.settings.model.name}-{request.settings.model.version}.zip"
+        models = {one.evidence.variant: Path(one.file.path) for one in outcome.built}
+        bundle = write_bundle(compose.manifest(outcome), models, output / name, epoch=_epoch())
+    report = compose.report(outcome, bundle)
+    write_atomic(output / "report.json", report_json.render(report).encode())
+    write_atomic(output / "report.md", markdown.render(report).encode())
+    return BuildResult(
+        passed=outcome.verdict.passed,
+        bundle=str(output / bundle.path) if bundle else None,
+        report=report,
+        report_json=str(output / "report.json"),
+        report_markdown=str(output / "report.md"),
+        cached=tuple(dict.fromkeys(request.cache.hits)),
+    )
+
+
+def _epoch() -> int:
+    """SOURCE_DATE_EPOCH, or the first day a zip can name.
+
+    Raises:
+        UsageError: it is not a whole number of seconds.
+    """
+    value = os.environ.get("SOURCE_DATE_EPOCH", str(ZIP_EPOCH))
+    if not value.isdecimal():
+        raise UsageError(
+            f"SOURCE_DATE_EPOCH is {value!r}",
+            hint="Set it to whole seconds since 1970, or unset it.",
+        )
+    return int(value)

@@ -1,0 +1,146 @@
+"""Manifest and report, put together from what the stages returned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgepack.records.manifest import (
+    DatasetEntry,
+    Manifest,
+    ModelEntry,
+    SourceEntry,
+    TargetEntry,
+    ToolVersions,
+)
+from edgepack.records.report import BundleRef, Report
+from edgepack.records.verdict import Verdict
+
+if TYPE_CHECKING:
+    from edgepack.pipeline.plan import Plan
+    from edgepack.pipeline.variants import Built
+    from edgepack.records.dataset import SampleSet
+    from edgepack.records.evidence import Evidence
+    from edgepack.records.stages import Conversion
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Everything a build found out."""
+
+    plan: Plan
+    samples: SampleSet
+    conversion: Conversion
+    built: tuple[Built, ...]
+    evidence: Evidence
+    verdict: Verdict
+    targets: tuple[TargetEntry, ...]
+
+
+def manifest(outcome: Outcome) -> Manifest:
+    """What the bundle says: nothing in it depends on the machine's speed or on the time."""
+    plan = outcome.plan
+    return Manifest(
+        name=plan.settings.model.name,
+        version=plan.settings.model.version,
+        failed=not outcome.verdict.passed,
+        source=_source(outcome),
+        dataset=_dataset(outcome),
+        preprocessing={t.name: plan.spec.preprocess(t.name) for t in plan.signature.inputs},
+        classes=outcome.samples.classes,
+        models=tuple(_model(built, outcome) for built in outcome.built),
+        targets=outcome.targets,
+        skipped=outcome.evidence.skipped,
+        verdict=_reproducible(outcome.verdict),
+        tools=_tools(outcome),
+    )
+
+
+def report(outcome: Outcome, bundle: BundleRef | None) -> Report:
+    """What people read, latency and memory included."""
+    return Report(
+        name=outcome.plan.settings.model.name,
+        version=outcome.plan.settings.model.version,
+        bundle=bundle,
+        source=_source(outcome),
+        dataset=_dataset(outcome),
+        lints=outcome.samples.lints,
+        evidence=outcome.evidence,
+        targets=outcome.targets,
+        verdict=outcome.verdict,
+        tools=_tools(outcome),
+    )
+
+
+def _source(outcome: Outcome) -> SourceEntry:
+    facts = outcome.plan.facts
+    return SourceEntry(
+        digest=facts.digest,
+        size_bytes=facts.size_bytes,
+        tags=facts.tags,
+        signature=outcome.plan.signature.name,
+        tensorflow_version=facts.tensorflow_version,
+        tensorflow_git_version=facts.tensorflow_git_version,
+        keras_version=facts.keras_version,
+        fingerprint=facts.fingerprint,
+        repairs=outcome.plan.source.repairs,
+        accuracy=outcome.evidence.source.accuracy,
+    )
+
+
+def _dataset(outcome: Outcome) -> DatasetEntry:
+    samples = outcome.samples
+    return DatasetEntry(
+        name=outcome.plan.spec.name,
+        digest=samples.digest,
+        seed=samples.seed,
+        samples={split: data.samples for split, data in samples.splits.items()},
+        skipped=len(samples.skipped),
+    )
+
+
+def _model(built: Built, outcome: Outcome) -> ModelEntry:
+    facts, evidence = built.facts, built.evidence
+    return ModelEntry(
+        variant=evidence.variant,
+        path=f"models/{evidence.variant}.tflite",
+        precision=facts.precision,
+        size_bytes=facts.size_bytes,
+        sha256=facts.sha256,
+        signatures=facts.signatures,
+        ops=facts.ops,
+        min_runtime_version=facts.min_runtime_version,
+        stateful=facts.stateful,
+        conversion=_conversion(evidence.variant, outcome),
+        accuracy=evidence.accuracy,
+        note=evidence.note,
+    )
+
+
+def _conversion(variant: str, outcome: Outcome) -> dict[str, str]:
+    made = outcome.conversion
+    steps = {"engine": made.engine, "float32_by": f"tensorflow {made.tensorflow_version}"}
+    if variant == "float32":
+        return steps
+    quantized = {"engine": outcome.plan.versions.quantizer, "recipe": variant}
+    if variant.startswith("int8"):
+        quantized["calibration"] = "min-max"
+        quantized["calibration_samples"] = str(outcome.samples.splits["calibrate"].samples)
+    return {**steps, **quantized}
+
+
+def _tools(outcome: Outcome) -> ToolVersions:
+    versions = outcome.plan.versions
+    return ToolVersions(
+        edgepack=versions.edgepack,
+        python=versions.python,
+        tensorflow=versions.tensorflow,
+        tensorflow_git_version=outcome.conversion.tensorflow_git_version,
+        quantizer=versions.quantizer,
+        runtime=versions.runtime,
+    )
+
+
+def _reproducible(verdict: Verdict) -> Verdict:
+    checks = tuple(check for check in verdict.checks if not check.measured_here)
+    return verdict.model_copy(update={"checks": checks})

@@ -1,0 +1,119 @@
+"""What a build is going to do, wholly read and checked before anything runs."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgepack import repair, targets
+from edgepack.datasets import spec as dataset_spec
+from edgepack.datasets.digest import digest as dataset_digest
+from edgepack.errors import MissingExtraError
+from edgepack.records.stages import SourceModel
+from edgepack.savedmodel import reader
+
+if TYPE_CHECKING:
+    from edgepack.records.dataset import DatasetSpec
+    from edgepack.records.facts import SavedModelFacts
+    from edgepack.records.settings import Settings
+    from edgepack.records.target import Target
+    from edgepack.records.tensors import Signature
+
+TENSORFLOW = ("tensorflow", "tensorflow-cpu", "tensorflow-macos")
+
+
+@dataclass(frozen=True)
+class Versions:
+    """Versions of the tools that this build will use, as installed."""
+
+    edgepack: str
+    python: str
+    tensorflow: str
+    quantizer: str
+    runtime: str
+    numpy: str
+    pillow: str
+    scikit_learn: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One build: what was asked, and what was read of model, dataset and targets."""
+
+    settings: Settings
+    spec: DatasetSpec
+    root: Path
+    dataset_digest: str
+    facts: SavedModelFacts
+    signature: Signature
+    source: SourceModel
+    targets: tuple[Target, ...]
+    versions: Versions
+
+
+def make(settings: Settings, work: Path) -> Plan:
+    """Read everything a build needs; the repaired private copy of the model goes below `work`.
+
+    Raises:
+        EdgepackError: whatever is wrong with model, dataset spec, targets or installation.
+    """
+    facts = reader.read(Path(settings.model.path))
+    signature = reader.select_signature(facts, settings.model.signature)
+    spec_path = Path(settings.dataset)
+    spec = dataset_spec.load(spec_path)
+    return Plan(
+        settings=settings,
+        spec=spec,
+        root=spec_path.parent,
+        dataset_digest=dataset_digest(spec, spec_path.parent),
+        facts=facts,
+        signature=signature,
+        source=_source(facts, signature, work / "source"),
+        targets=tuple(targets.load(name) for name in settings.targets),
+        versions=installed(settings.latency.runtime),
+    )
+
+
+def installed(runtime: str) -> Versions:
+    """The versions of the build extra's parts.
+
+    Raises:
+        MissingExtraError: one of them is not there.
+    """
+    return Versions(
+        edgepack=version("edgepack"),
+        python=platform.python_version(),
+        tensorflow=_version(*TENSORFLOW),
+        quantizer=f"litert-quantizer {_version('litert-quantizer')}",
+        runtime=f"{runtime} {_version(runtime)}",
+        numpy=_version("numpy"),
+        pillow=_version("pillow"),
+        scikit_learn=_version("scikit-learn"),
+    )
+
+
+def _version(*names: str) -> str:
+    for name in names:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    hint = 'Install what builds need with: pip install "edgepack[build]"'
+    if names == ("tflite-runtime",):
+        hint = "It has wheels for Python 3.11 and older only; use latency.runtime = ai-edge-litert."
+    raise MissingExtraError(f"{names[0]} is not installed", hint=hint)
+
+
+def _source(facts: SavedModelFacts, signature: Signature, copy: Path) -> SourceModel:
+    leading = {t.dims[0] for t in signature.inputs if t.dims}
+    return SourceModel(
+        path=str(copy),
+        tags=facts.tags,
+        signature=signature.name,
+        stateful=facts.stateful,
+        fixed_batch=max(leading, default=-1) if min(leading, default=-1) > 0 else None,
+        repairs=repair.prepare(Path(facts.path), facts, copy),
+    )

@@ -1,0 +1,73 @@
+"""What the stages of one build share: worker pools, cache, scratch space, events."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
+
+from edgepack.records.events import Event
+from edgepack.workers.pool import WorkerPool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgepack.cache import Cache
+    from edgepack.records.settings import Limits
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BRANCHES = 32  # threads that only wait: for a worker, or for another branch
+
+
+@dataclass
+class Session:
+    """Shared by the stages of one build; a context manager that leaves no process behind.
+
+    Args:
+        cache: where stage results are kept.
+        limits: what each worker may use.
+        emit: takes the build's events.
+        verbose: let the workers' own output through to stderr.
+    """
+
+    cache: Cache
+    limits: Limits
+    emit: Callable[[Event], None]
+    verbose: bool = False
+    cores: int = field(default_factory=lambda: os.cpu_count() or 1)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgepack-")))
+            self.general = stack.enter_context(self.pool("edgepack", self.cores))
+            self.tensorflow = stack.enter_context(self.pool("TensorFlow", 1))
+            self._branches = ThreadPoolExecutor(BRANCHES, thread_name_prefix="branch")
+            stack.callback(self._branches.shutdown, wait=False, cancel_futures=True)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def pool(self, name: str, count: int) -> WorkerPool:
+        """A pool of workers under this session's limits, to be closed by the caller."""
+        log = None if self.verbose else self.work / f"{name}.log"
+        return WorkerPool(name, count, self.limits, log)
+
+    def branch(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run a stage in a thread of this process, beside the others."""
+        return self._branches.submit(function, *args, **kwargs)
+
+    def tell(self, stage: str, message: str) -> None:
+        """Say that a stage has begun or got somewhere."""
+        self.emit(Event(stage=stage, message=message))
+
+    def warn(self, stage: str, message: str) -> None:
+        """Say something that a person should read."""
+        self.emit(Event(stage=stage, message=message, level="warning"))

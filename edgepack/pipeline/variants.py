@@ -1,0 +1,110 @@
+"""One variant from file to evidence: made, named honestly, run on every sample, judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgepack.errors import ModelError
+from edgepack.pipeline import stages
+from edgepack.records.evidence import Skipped, VariantEvidence
+from edgepack.tflite import reader
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from edgepack.pipeline.plan import Plan
+    from edgepack.pipeline.session import Session
+    from edgepack.records.dataset import Outputs, SampleSet
+    from edgepack.records.facts import Precision, TFLiteFacts
+    from edgepack.records.stages import Conversion, ModelFile, TFLiteModel
+
+STATIC = ("int8", "int8-float-io")
+PRECISIONS: dict[str, Precision] = {"int8-float-io": "int8"}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What every variant waits for: the float32 file, the samples, the source's answers."""
+
+    converted: Future[tuple[Conversion, ModelFile]]
+    samples: Future[SampleSet]
+    source: Future[Outputs]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A variant that runs, with its evidence but for latency."""
+
+    file: ModelFile
+    facts: TFLiteFacts
+    model: TFLiteModel
+    evidence: VariantEvidence
+
+
+@dataclass(frozen=True)
+class _Refused(Exception):  # noqa: N818 - not an error: one variant's end
+    skipped: Skipped
+
+
+def build(session: Session, plan: Plan, variant: str, inputs: Inputs) -> Built | Skipped:
+    """Make and measure one variant; what stops it is its reason, not the build's end."""
+    try:
+        return _build(session, plan, variant, inputs)
+    except _Refused as refused:
+        session.warn("quantize", f"{variant} is left out: {refused.skipped.reason}")
+        return refused.skipped
+
+
+def _build(session: Session, plan: Plan, variant: str, inputs: Inputs) -> Built:
+    file = _make(session, plan, variant, inputs)
+    facts = reader.read(Path(file.path))
+    note = _honest(variant, facts)
+    model = stages.runnable(plan, file, plan.signature.name, stateful=facts.stateful)
+    split = inputs.samples.result().splits["evaluate"]
+    try:
+        outputs = stages.outputs(session, plan, model, split)
+    except ModelError as error:
+        raise _refused(variant, "invoke", error.message) from error
+    memory = session.branch(stages.memory, session, plan, model, split)
+    accuracy = stages.evaluate(session, plan, split, outputs, inputs.source.result())
+    evidence = VariantEvidence(
+        variant=variant,
+        precision=facts.precision,
+        sha256=facts.sha256,
+        size_bytes=facts.size_bytes,
+        accuracy=accuracy,
+        memory=memory.result(),
+        note=note,
+    )
+    return Built(file=file, facts=facts, model=model, evidence=evidence)
+
+
+def _make(session: Session, plan: Plan, variant: str, inputs: Inputs) -> ModelFile:
+    _, float_model = inputs.converted.result()
+    if variant == stages.FLOAT32:
+        return float_model
+    try:
+        ranges = None
+        if variant in STATIC:
+            split = inputs.samples.result().splits["calibrate"]
+            ranges = stages.statistics(session, plan, float_model, split)
+        return stages.quantize(session, plan, variant, float_model, ranges)
+    except ModelError as error:
+        raise _refused(variant, "quantize", error.message) from error
+
+
+def _honest(variant: str, facts: TFLiteFacts) -> str:
+    """A note where there was nothing to quantize; a refusal where the file is not what it says."""
+    asked = PRECISIONS.get(variant, variant)
+    if facts.precision == asked:
+        return ""
+    if asked in {"float16", "dynamic"} and facts.precision == "float32":
+        return f"{asked} changes nothing in this model: it is a float32 file"
+    reason = f"its tensors say {facts.precision}, not {asked}"
+    raise _refused(variant, "precision", reason)
+
+
+def _refused(variant: str, stage: str, reason: str) -> _Refused:
+    return _Refused(Skipped(variant=variant, stage=stage, reason=reason))

@@ -1,0 +1,101 @@
+import os
+import threading
+
+import pytest
+
+from edgepack.cache import Cache, default_root
+from edgepack.errors import OutputError
+from edgepack.records.evidence import Memory
+from edgepack.records.stages import Statistics
+
+
+def _make(samples, calls):
+    def make(directory):
+        calls.append(directory)
+        (directory / "data").write_text("payload")
+        return Statistics(samples=samples)
+
+    return make
+
+
+def test_a_stage_runs_once_for_a_key(tmp_path):
+    cache, calls = Cache(tmp_path), []
+    first = cache.stage("s", {"a": "1"}, Statistics, _make(3, calls))
+    again = cache.stage("s", {"a": "1"}, Statistics, _make(4, calls))
+    assert first == again
+    assert first[0] == Statistics(samples=3)
+    assert (first[1] / "data").read_text() == "payload"
+    assert len(calls) == 1
+    assert cache.hits == ["s"]
+
+
+@pytest.mark.parametrize("other", [("s", {"a": "2"}), ("t", {"a": "1"}), ("s", {"b": "1"})])
+def test_another_key_or_stage_is_another_entry(tmp_path, other):
+    cache, calls = Cache(tmp_path), []
+    cache.stage("s", {"a": "1"}, Statistics, _make(3, calls))
+    cache.stage(*other, Statistics, _make(4, calls))
+    assert len(calls) == 2
+
+
+def test_a_failed_stage_leaves_nothing(tmp_path):
+    cache = Cache(tmp_path)
+
+    def fail(directory):
+        (directory / "half").write_text("")
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        cache.stage("s", {}, Statistics, fail)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert cache.lookup("s", {}, Statistics) is None
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"samples": "x"}', '{"sample": 1}'])
+def test_a_damaged_entry_is_made_again(tmp_path, damage):
+    cache, calls = Cache(tmp_path), []
+    _, directory = cache.stage("s", {}, Statistics, _make(3, calls))
+    (directory / "result.json").write_text(damage)
+    assert cache.stage("s", {}, Statistics, _make(5, calls))[0].samples == 5
+    assert cache.lookup("s", {}, Statistics) == (Statistics(samples=5), directory)
+
+
+def test_an_entry_of_another_kind_does_not_count(tmp_path):
+    cache = Cache(tmp_path)
+    cache.stage("s", {}, Statistics, _make(3, []))
+    assert cache.lookup("s", {}, Memory) is None
+
+
+def test_two_builds_at_once_agree(tmp_path):
+    barrier, results = threading.Barrier(2), []
+
+    def make(directory):
+        barrier.wait(timeout=10)
+        (directory / "data").write_text("payload")
+        return Statistics(samples=1)
+
+    def build():
+        results.append(Cache(tmp_path).stage("s", {}, Statistics, make))
+
+    threads = [threading.Thread(target=build) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results[0] == results[1]
+    assert (results[0][1] / "data").read_text() == "payload"
+    assert not [name for name in os.listdir(tmp_path / "s") if name.startswith(".")]
+
+
+def test_an_unwritable_cache_says_what_to_do(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(OutputError, match="--cache-dir"):
+        Cache(file / "below").stage("s", {}, Statistics, _make(1, []))
+
+
+def test_the_root_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("EDGEPACK_CACHE", raising=False)
+    assert default_root() == tmp_path / "edgepack"
+    monkeypatch.setenv("EDGEPACK_CACHE", str(tmp_path / "own"))
+    assert default_root() == tmp_path / "own"

@@ -1,0 +1,52 @@
+"""What the tests of the workers ask a worker to do."""
+
+import os
+import resource
+import signal
+import time
+from pathlib import Path
+
+from edgepack.errors import ConfigError
+
+
+def double(value):
+    return 2 * value
+
+
+def own_pid():
+    return os.getpid()
+
+
+def die(number):
+    os.kill(os.getpid(), number)
+    time.sleep(60)
+
+
+def leave(code):
+    os._exit(code)
+
+
+def sleep_for(seconds):
+    time.sleep(seconds)
+
+
+def refuse():
+    raise ConfigError("no such key", where="a.toml:3", hint="Did you mean name?")
+
+
+def divide(value):
+    return 1 / value
+
+
+def speak(text):
+    print(text, flush=True)
+    die(signal.SIGSEGV)
+
+
+def data_limit():
+    return resource.getrlimit(resource.RLIMIT_DATA)[0]
+
+
+def leave_pid_and_sleep(path):
+    Path(path).write_text(str(os.getpid()))
+    time.sleep(600)

@@ -28,7 +28,7 @@ bench: $(VENV)/installed ## Print the speed and memory ratios that releases are 
 	@$(BIN)/python benchmarks/bench.py $(ARGS)
 
 docs: $(VENV)/installed ## Rewrite what README.md quotes from the program
-	@$(BIN)/python -m pytest tests/test_project.py --update-docs
+	@$(BIN)/python -m pytest tests/test_project.py --update-golden
 
 # An index or a folder of wheels that this machine adds must not decide what is pinned.
 lock: $(VENV)/installed ## Pin the newest versions that pyproject.toml allows

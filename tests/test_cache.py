@@ -1,4 +1,3 @@
-import os
 import threading
 
 import pytest
@@ -83,7 +82,7 @@ def test_two_builds_at_once_agree(tmp_path):
         thread.join()
     assert results[0] == results[1]
     assert (results[0][1] / "data").read_text() == "payload"
-    assert not [name for name in os.listdir(tmp_path / "s") if name.startswith(".")]
+    assert not list((tmp_path / "s").glob(".*"))
 
 
 def test_an_unwritable_cache_says_what_to_do(tmp_path):

@@ -39,7 +39,7 @@ def divide(value):
 
 
 def speak(text):
-    print(text, flush=True)
+    os.write(1, text.encode())
     die(signal.SIGSEGV)
 
 

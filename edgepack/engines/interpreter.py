@@ -44,10 +44,13 @@ class Session:
     def __init__(self, model: TFLiteModel, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self._model = model
         self._interpreter = _interpreter(model)
-        runner = self._interpreter.get_signature_runner(model.signature or None)
-        self._inputs: dict[str, Any] = runner.get_input_details()
+        self._inputs, self._outputs = self._details()
         self.batch = self._fit(shapes)
-        self._outputs: dict[str, Any] = runner.get_output_details()
+
+    def _details(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Inputs and outputs by name; the runner must be gone before tensors may be resized."""
+        runner = self._interpreter.get_signature_runner(self._model.signature or None)
+        return runner.get_input_details(), runner.get_output_details()
 
     def _fit(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
         """Give every input its sample's shape and allocate; return the batch size."""

@@ -15,7 +15,7 @@ from edgepack.errors import ModelError
 from edgepack.records.stages import Statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from edgepack.records.dataset import SplitData
     from edgepack.records.stages import QuantizeJob
@@ -39,6 +39,8 @@ def calibrate(float_model: str, signature: str, split: SplitData, target: Path) 
             qsv_update_func=calibrator.qsv_utils.min_max_update,
         )
     observer.calibrate({signature: _samples(split)}, _manager(_static))
+    if not observer.get_model_qsvs():
+        raise ModelError("calibration observed no tensor", where=float_model)
     observer.save_calibration_result(str(target))
     return Statistics(samples=split.samples)
 
@@ -67,10 +69,13 @@ def quantize(job: QuantizeJob) -> None:
     Path(job.target).write_bytes(bytes(result.quantized_model))
 
 
-def _samples(split: SplitData) -> Iterator[dict[str, Any]]:
+def _samples(split: SplitData) -> list[dict[str, Any]]:
+    """Views of the samples; a list, for the library goes over them twice."""
     arrays = {name: open_array(ref) for name, ref in split.inputs.items()}
-    for row in range(split.samples):
-        yield {name: array[row : row + 1] for name, array in arrays.items()}
+    return [
+        {name: array[row : row + 1] for name, array in arrays.items()}
+        for row in range(split.samples)
+    ]
 
 
 def _manager(recipe: Callable[[Any], None]) -> Any:

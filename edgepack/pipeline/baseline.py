@@ -62,14 +62,22 @@ def rerun(session: Session, plan: Plan, release: Release, built: Built, split: S
     if entry is None:
         return Rerun(_evidence(release, built, None), None)
     file = ModelFile(variant=variant, path=str(release.directory / entry.path), sha256=entry.sha256)
-    old = next((s for s in entry.signatures if s.name == built.model.signature), None)
-    changes = contract.changes(old, _signature(built)) if old else ("the signature is new",)
+    changes = _changes(entry, built)
     if changes:
         return Rerun(_evidence(release, built, entry, changes=changes), None)
     model = stages.runnable(plan, file, built.model.signature, stateful=entry.stateful)
     before, after = (stages.outputs(session, plan, m, split) for m in (model, built.model))
     drops = stages.compare(session, plan, split, after, before)
     return Rerun(_evidence(release, built, entry, drops=drops), model)
+
+
+def _changes(entry: ModelEntry, built: Built) -> tuple[str, ...]:
+    name = built.model.signature
+    old, new = (
+        next((signature for signature in side if signature.name == name), None)
+        for side in (entry.signatures, built.facts.signatures)
+    )
+    return contract.changes(old, new) if old and new else (f"signature {name} is new",)
 
 
 def _evidence(

@@ -13,9 +13,11 @@ from edgepack.errors import DatasetError, UsageError
 from edgepack.files import write_atomic
 from edgepack.measure.machine import machine
 from edgepack.pipeline import baseline as releases
-from edgepack.pipeline import compose, diagnose, stages, variants
+from edgepack.pipeline import compose, diagnose, stages, timing, variants
 from edgepack.pipeline import plan as plans
+from edgepack.pipeline.compose import Outcome
 from edgepack.pipeline.session import Session
+from edgepack.pipeline.timing import Subjects
 from edgepack.pipeline.variants import Built, Inputs
 from edgepack.records.evidence import Evidence, Skipped
 from edgepack.records.report import BuildResult
@@ -24,11 +26,12 @@ from edgepack.report import markdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from edgepack.cache import Cache
     from edgepack.pipeline.baseline import Release
     from edgepack.pipeline.plan import Plan
-    from edgepack.records.dataset import SampleSet
+    from edgepack.records.dataset import Outputs, SampleSet
     from edgepack.records.events import Event
     from edgepack.records.settings import Settings
     from edgepack.records.stages import Conversion, ModelFile

@@ -14,7 +14,6 @@ from edgepack.records.manifest import (
     ToolVersions,
 )
 from edgepack.records.report import BundleRef, Report
-from edgepack.records.verdict import Verdict
 
 if TYPE_CHECKING:
     from edgepack.pipeline.plan import Plan
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from edgepack.records.dataset import SampleSet
     from edgepack.records.evidence import Evidence
     from edgepack.records.stages import Conversion
+    from edgepack.records.verdict import Verdict
 
 
 @dataclass(frozen=True)

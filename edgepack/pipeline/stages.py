@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from edgepack.pipeline.plan import Plan
     from edgepack.pipeline.session import Session
     from edgepack.records.dataset import SplitData
-    from edgepack.records.evidence import Memory
+    from edgepack.records.evidence import Drop, Memory
 
 FLOAT32 = "float32"
 SHARD = 2000  # samples a shard; below it, starting another interpreter costs more than it saves
@@ -203,6 +203,16 @@ def evaluate(
     """Accuracy of one model, and its agreement with the source unless it is the source."""
     call = session.general.submit(
         accuracy.evaluate, candidate, reference, split.labels, plan.spec, plan.root
+    )
+    return call.result()
+
+
+def compare(
+    session: Session, plan: Plan, split: SplitData, candidate: Outputs, reference: Outputs
+) -> tuple[Drop, ...]:
+    """How much worse one model is than another on the labels."""
+    call = session.general.submit(
+        accuracy.compare, candidate, reference, split.labels, plan.spec, plan.root
     )
     return call.result()
 

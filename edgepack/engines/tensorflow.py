@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,11 +24,18 @@ if TYPE_CHECKING:
 BATCH = 256  # large enough to hide TensorFlow's cost of a call, small enough for any model
 
 
-def warm() -> str:
-    """Import TensorFlow, so that the first real call need not; return its version."""
-    import tensorflow as tf
+def import_tensorflow() -> Any:
+    """The module, without the scikit-learn that Keras would load along for its wrappers.
 
-    return str(tf.__version__)
+    That is a quarter of the time of `import tensorflow` where scikit-learn is installed.
+    """
+    if "tensorflow" in sys.modules:
+        return sys.modules["tensorflow"]
+    sys.modules["sklearn"] = None  # type: ignore[assignment] # an import of it now fails at once
+    try:
+        return import_module("tensorflow")
+    finally:
+        del sys.modules["sklearn"]
 
 
 def convert(source: SourceModel, target: Path) -> Conversion:
@@ -35,7 +44,7 @@ def convert(source: SourceModel, target: Path) -> Conversion:
     Raises:
         ModelError: the converter refuses the model; its own reason is quoted.
     """
-    import tensorflow as tf
+    tf = import_tensorflow()
 
     converter = tf.lite.TFLiteConverter.from_saved_model(
         source.path, signature_keys=[source.signature], tags=set(source.tags)
@@ -74,7 +83,7 @@ class LoadedModel:
     """A loaded signature that maps NumPy arrays by input name to arrays by output name."""
 
     def __init__(self, source: SourceModel) -> None:
-        import tensorflow as tf
+        tf = import_tensorflow()
 
         try:
             self._root = tf.saved_model.load(source.path, tags=list(source.tags))
@@ -93,7 +102,7 @@ class LoadedModel:
 
     def __call__(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Answer to one batch, [batch, ...] by name, from the model's initial state."""
-        import tensorflow as tf
+        tf = import_tensorflow()
 
         self._reset()
         tensors = {n: tf.constant(a, dtype=self._dtypes[n]) for n, a in feed.items()}

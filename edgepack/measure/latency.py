@@ -52,9 +52,7 @@ def measure_latency(
 
 def measure_source_latency(source: SourceModel, split: SplitData, rounds: int) -> Latency:
     """Time the source model in TensorFlow on one real sample at a time."""
-    import tensorflow as tf
-
-    from edgepack.engines.tensorflow import LoadedModel
+    from edgepack.engines.tensorflow import LoadedModel, import_tensorflow
 
     model = LoadedModel(source)
     feed = first_batch(split, source.fixed_batch or 1)
@@ -62,7 +60,10 @@ def measure_source_latency(source: SourceModel, split: SplitData, rounds: int) -
     for _ in range(rounds):
         watch.run_round()
     return watch.latency(
-        threads=os.cpu_count() or 1, runtime="tensorflow", version=tf.version.VERSION, delegate=""
+        threads=os.cpu_count() or 1,
+        runtime="tensorflow",
+        version=import_tensorflow().version.VERSION,
+        delegate="",
     )
 
 

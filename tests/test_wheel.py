@@ -55,7 +55,7 @@ def wheel(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def base(wheel, tmp_path_factory, plain_env) -> Run:
+def base_venv(wheel, tmp_path_factory) -> Path:
     """edgepack as `pip install edgepack` leaves it, at the versions of the lock."""
     root = tmp_path_factory.mktemp("base")
     pins = re.findall(r"^([a-z0-9-]+==[^ \n]+(?: ; [^\\\n]+)?)", lock(), re.MULTILINE)
@@ -66,7 +66,12 @@ def base(wheel, tmp_path_factory, plain_env) -> Run:
     if OFFLINE.search(done.stderr):
         pytest.skip("no package index can be reached to install the base dependencies from")
     assert done.returncode == 0, done.stderr
-    return installed(root / "venv", root, plain_env)
+    return root / "venv"
+
+
+@pytest.fixture(scope="module")
+def base(base_venv, plain_env) -> Run:
+    return installed(base_venv, base_venv.parent, plain_env)
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +111,12 @@ def test_wheel_holds_code_targets_and_example_and_nothing_else(wheel):
 def test_wheel_is_the_same_when_built_again(wheel, tmp_path):
     python("build", "--wheel", "--no-isolation", "--outdir", tmp_path, ROOT)
     assert (tmp_path / wheel.name).read_bytes() == wheel.read_bytes()
+
+
+def test_base_install_is_small(base_venv):
+    site = next(base_venv.glob("lib/python3.*/site-packages"))
+    assert not {"numpy", "tensorflow", "PIL", "sklearn"} & {entry.name for entry in site.iterdir()}
+    assert sum(file.stat().st_size for file in site.rglob("*") if file.is_file()) < 50_000_000
 
 
 def test_base_install_lists_the_built_in_targets(base):

@@ -42,37 +42,44 @@ class Session:
     """
 
     def __init__(self, model: TFLiteModel, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        self._model = model
-        self._interpreter = _interpreter(model)
+        self._model, self._shapes = model, shapes
+        self._open()
+
+    def _open(self) -> None:
+        self._interpreter = _interpreter(self._model)
         self._inputs, self._outputs = self._details()
-        self.batch = self._fit(shapes)
+        self.batch = self._fit()
 
     def _details(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Inputs and outputs by name; the runner must be gone before tensors may be resized."""
         runner = self._interpreter.get_signature_runner(self._model.signature or None)
         return runner.get_input_details(), runner.get_output_details()
 
-    def _fit(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
+    def _fit(self) -> int:
         """Give every input its sample's shape and allocate; return the batch size."""
-        if set(shapes) != set(self._inputs):
+        if set(self._shapes) != set(self._inputs):
             raise ModelError(
-                f"the file's inputs are {sorted(self._inputs)}, the samples' {sorted(shapes)}",
+                f"the file's inputs are {sorted(self._inputs)}, "
+                f"the samples' {sorted(self._shapes)}",
                 where=self._model.path,
             )
         fixed = {int(d["shape_signature"][0]) for d in self._inputs.values() if d["shape"].size}
         batch = max([1, *fixed])
         for name, detail in self._inputs.items():
-            shape = [batch, *shapes[name]]
+            shape = [batch, *self._shapes[name]]
             if detail["shape"].tolist() != shape:
                 self._interpreter.resize_tensor_input(detail["index"], shape)
         self._interpreter.allocate_tensors()
         return batch
 
+    def _has_op(self, name: str) -> bool:
+        ops = self._interpreter._get_ops_details()  # noqa: SLF001 - no public way to see them
+        return any(op["op_name"] == name for op in ops)
+
     @property
     def delegate(self) -> str:
         """XNNPACK where the runtime gave it at least one part of the graph, else empty."""
-        ops = self._interpreter._get_ops_details()  # noqa: SLF001 - no public way to see it
-        return "XNNPACK" if any(op["op_name"] == "DELEGATE" for op in ops) else ""
+        return "XNNPACK" if self._has_op("DELEGATE") else ""
 
     def feed(self, batch: Mapping[str, NDArray[Any]]) -> None:
         """Quantize float samples where the input is quantized, and copy them in."""
@@ -84,8 +91,16 @@ class Session:
         self._interpreter.invoke()
 
     def reset(self) -> None:
-        """Forget the state that a stateful model keeps between invocations."""
-        if self._model.stateful:
+        """Forget the state that a stateful model keeps between invocations.
+
+        Variable tensors can be reset; a resource variable is only ever initialized once for an
+        interpreter, so that one needs a new interpreter.
+        """
+        if not self._model.stateful:
+            return
+        if self._has_op("VAR_HANDLE"):
+            self._open()
+        else:
             self._interpreter.reset_all_variables()
 
     def outputs(self) -> Arrays:

@@ -43,6 +43,8 @@ def measure_latency(
     for _ in range(rounds):
         shuffle(order)
         for name in order:
+            if models[name].stateful:
+                sessions[name](first_batch(split, sessions[name].batch))  # from the initial state
             watches[name].run_round()
     return Latencies(
         latencies={n: _latency(watches[n], models[n], sessions[n]) for n in models},

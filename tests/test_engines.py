@@ -1,0 +1,258 @@
+import os
+from pathlib import Path
+
+import engine_models
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgepack.engines import interpreter, quantizer, tensorflow
+from edgepack.engines.interpreter import dequantize, quantize
+from edgepack.errors import ModelError
+from edgepack.measure.latency import measure_latency, measure_source_latency
+from edgepack.measure.memory import measure_memory
+from edgepack.records.dataset import ArrayRef, SplitData
+from edgepack.records.settings import Limits
+from edgepack.records.stages import QuantizeJob, SourceModel, TFLiteModel
+from edgepack.tflite import reader
+from edgepack.workers.pool import WorkerPool
+
+pytestmark = pytest.mark.slow
+HERE = Path(__file__).parent
+DIGITS = HERE.parent / "calibration/digits/saved_model"
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def tf_pool(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(HERE), prepend=os.pathsep)
+        log = tmp_path_factory.mktemp("tf") / "log"
+        with WorkerPool("TensorFlow", 1, Limits(), log) as pool:
+            yield pool
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory):
+    with WorkerPool("edgepack", 1, Limits(), tmp_path_factory.mktemp("edgepack") / "log") as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def models(tf_pool, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("models")
+    tf_pool.submit(engine_models.save_all, directory).result()
+    return directory
+
+
+@pytest.fixture(scope="module")
+def digits(tf_pool, tmp_path_factory):
+    target = tmp_path_factory.mktemp("digits") / "float32.tflite"
+    tf_pool.submit(tensorflow.convert, _source(DIGITS), target).result()
+    return target
+
+
+def _source(path, **fields):
+    return SourceModel(path=str(path), tags=("serve",), signature="serving_default", **fields)
+
+
+def _model(path, **fields):
+    return TFLiteModel(path=str(path), sha256="", signature="serving_default", **fields)
+
+
+def _split(directory, **arrays):
+    directory.mkdir(exist_ok=True, parents=True)
+    refs = {}
+    for name, array in arrays.items():
+        np.save(directory / f"{name}.npy", array)
+        path = str(directory / f"{name}.npy")
+        refs[name] = ArrayRef(path=path, dtype=array.dtype.name, shape=array.shape)
+    count = len(next(iter(arrays.values())))
+    return SplitData(inputs=refs, labels=None, samples=count, digest="")
+
+
+def _read(outputs):
+    return {name: np.load(ref.path) for name, ref in outputs.arrays.items()}
+
+
+def _run_source(tf_pool, source, split, directory):
+    directory.mkdir(parents=True)
+    return _read(tf_pool.submit(tensorflow.predict, source, split, directory).result())
+
+
+def _run(pool, model, split, directory):
+    directory.mkdir(parents=True)
+    outputs = pool.submit(interpreter.smoke, model, split, directory).result()
+    middle = split.samples // 2
+    for start, stop in ((0, middle), (middle, split.samples)):
+        pool.submit(interpreter.predict, model, split, outputs, start, stop).result()
+    return _read(outputs)
+
+
+def _convert(tf_pool, source, directory):
+    target = directory / "float32.tflite"
+    tf_pool.submit(tensorflow.convert, source, target).result()
+    return target
+
+
+def _images(count):
+    return RNG.random((count, 8, 8, 1), dtype=np.float32)
+
+
+def test_float32_answers_like_the_source(tf_pool, pool, digits, tmp_path):
+    split = _split(tmp_path / "in", image=_images(300))
+    source = _run_source(tf_pool, _source(DIGITS), split, tmp_path / "source")
+    mine = _run(pool, _model(digits), split, tmp_path / "mine")
+    assert source.keys() == mine.keys()
+    for name, expected in source.items():
+        assert expected.shape == (300, 10)
+        np.testing.assert_allclose(mine[name], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("variant", "precision", "io"),
+    [
+        ("float16", "float16", "float32"),
+        ("dynamic", "dynamic", "float32"),
+        ("int8", "int8", "int8"),
+        ("int8-float-io", "int8", "float32"),
+    ],
+)
+def test_each_variant_is_what_it_is_called_and_answers_like_float32(
+    pool, digits, tmp_path, variant, precision, io
+):
+    split = _split(tmp_path / "in", image=_images(100))
+    ranges, target = tmp_path / "statistics.json", tmp_path / f"{variant}.tflite"
+    call = pool.submit(quantizer.calibrate, str(digits), "serving_default", split, ranges)
+    assert call.result().samples == 100
+    job = QuantizeJob(
+        variant=variant,
+        float_model=str(digits),
+        signature="serving_default",
+        statistics=str(ranges) if variant.startswith("int8") else "",
+        target=str(target),
+    )
+    pool.submit(quantizer.quantize, job).result()
+    facts = reader.read(target)
+    assert facts.precision == precision
+    assert {t.dtype for s in facts.signatures for t in (*s.inputs, *s.outputs)} == {io}
+    expected = _run(pool, _model(digits), split, tmp_path / "float")
+    mine = _run(pool, _model(target), split, tmp_path / "mine")
+    for name, values in expected.items():
+        assert mine[name].dtype == np.float32
+        assert (mine[name].argmax(1) == values.argmax(1)).mean() >= 0.95
+
+
+def test_statistics_do_not_depend_on_the_order_of_samples(pool, digits, tmp_path):
+    images = _images(40)
+    written = []
+    for number, order in enumerate((slice(None), slice(None, None, -1))):
+        split = _split(tmp_path / str(number), image=np.ascontiguousarray(images[order]))
+        target = tmp_path / f"{number}.json"
+        pool.submit(quantizer.calibrate, str(digits), "serving_default", split, target).result()
+        written.append(target.read_bytes())
+    assert written[0] == written[1]
+
+
+def test_inputs_and_outputs_are_bound_by_name(tf_pool, pool, models, tmp_path):
+    zebra, apple = RNG.random((2, 5, 3), dtype=np.float32)
+    split = _split(tmp_path / "in", zebra=zebra, apple=apple)
+    source = _source(models / "two_inputs")
+    target = _convert(tf_pool, source, tmp_path)
+    for answers in (
+        _run_source(tf_pool, source, split, tmp_path / "source"),
+        _run(pool, _model(target), split, tmp_path / "mine"),
+    ):
+        np.testing.assert_allclose(answers["difference"], zebra - 2 * apple, atol=1e-6)
+        np.testing.assert_allclose(answers["sum"], zebra + apple, atol=1e-6)
+
+
+def test_state_is_reset_before_each_sample(tf_pool, pool, models, tmp_path):
+    x = RNG.random((6, 2), dtype=np.float32)
+    split = _split(tmp_path / "in", x=x)
+    source = _source(models / "counter", stateful=True)
+    target = _convert(tf_pool, source, tmp_path)
+    assert reader.read(target).stateful
+    for answers in (
+        _run_source(tf_pool, source, split, tmp_path / "source"),
+        _run(pool, _model(target, stateful=True), split, tmp_path / "mine"),
+    ):
+        np.testing.assert_allclose(answers["y"], x + 1, atol=1e-6)
+
+
+def test_a_baked_in_batch_is_fed_whole(tf_pool, pool, models, tmp_path):
+    x = RNG.random((10, 3), dtype=np.float32)  # ten is no multiple of four
+    split = _split(tmp_path / "in", x=x)
+    source = _source(models / "fixed_batch", fixed_batch=4)
+    target = _convert(tf_pool, source, tmp_path)
+    expected = x @ np.arange(6, dtype=np.float32).reshape(3, 2)
+    for answers in (
+        _run_source(tf_pool, source, split, tmp_path / "source"),
+        _run(pool, _model(target), split, tmp_path / "mine"),
+    ):
+        np.testing.assert_allclose(answers["y"], expected, rtol=1e-5)
+
+
+def test_ops_without_a_builtin_are_named(tf_pool, models, tmp_path):
+    with pytest.raises(ModelError, match="Betainc"):
+        _convert(tf_pool, _source(models / "needs_select"), tmp_path)
+
+
+def test_samples_under_another_name_are_refused(pool, digits, tmp_path):
+    split = _split(tmp_path / "in", picture=_images(2))
+    with pytest.raises(ModelError, match=r"inputs are \['image'\], the samples' \['picture'\]"):
+        pool.submit(interpreter.smoke, _model(digits), split, tmp_path).result()
+
+
+def test_a_broken_file_is_refused_by_the_runtime_not_by_a_traceback(pool, digits, tmp_path):
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes(digits.read_bytes()[: digits.stat().st_size // 2])
+    split = _split(tmp_path / "in", image=_images(2))
+    with pytest.raises(ModelError):
+        pool.submit(interpreter.smoke, _model(broken), split, tmp_path).result()
+
+
+def test_a_model_timed_against_itself_has_a_ratio_of_one(pool, digits, tmp_path):
+    split = _split(tmp_path / "in", image=_images(1))
+    models = {"a": _model(digits), "b": _model(digits)}
+    found = pool.submit(measure_latency, models, split, (("b", "a"),), 20).result()
+    assert found.latencies.keys() == {"a", "b"}
+    for latency in found.latencies.values():
+        assert 0 < latency.p50_ms <= latency.p90_ms <= latency.p95_ms <= latency.p99_ms
+        assert latency.runtime == "ai-edge-litert"
+        assert latency.invocations >= 20
+    (ratio,) = found.ratios
+    assert ratio.interval.low <= ratio.value <= ratio.interval.high
+    assert 0.5 < ratio.value < 2
+
+
+def test_the_source_is_timed_by_tensorflow(tf_pool, tmp_path):
+    split = _split(tmp_path / "in", image=_images(1))
+    latency = tf_pool.submit(measure_source_latency, _source(DIGITS), split, 5).result()
+    assert latency.runtime == "tensorflow"
+    assert latency.p50_ms > 0
+
+
+def test_peak_memory_repeats(digits, tmp_path):
+    split = _split(tmp_path / "in", image=_images(1))
+    peaks = []
+    for _ in range(2):
+        with WorkerPool("memory", 1, Limits(), tmp_path / "log") as alone:
+            peaks.append(alone.submit(measure_memory, _model(digits), split).result().peak_bytes)
+    assert min(peaks) > 0
+    assert max(peaks) - min(peaks) < 1 << 20
+
+
+@given(
+    st.lists(st.floats(-100, 100, width=32), min_size=1, max_size=50),
+    st.floats(0.01, 2),
+    st.integers(-128, 127),
+)
+def test_quantize_rounds_to_the_nearest_step_and_saturates(values, scale, zero_point):
+    detail = {"dtype": np.int8, "quantization": (scale, zero_point)}
+    real = np.asarray(values, np.float32)
+    back = dequantize(quantize(real, detail), detail)
+    low, high = ((edge - zero_point) * scale for edge in (-128, 127))
+    expected = np.clip(real, low, high)
+    assert np.all(np.abs(back - expected) <= scale * 0.51 + 1e-4)

@@ -80,6 +80,12 @@ class Manifest(Record):
     schema_version: Literal[1] = 1
     name: str
     version: str
+    epoch: int = Field(
+        315_532_800,
+        ge=315_532_800,
+        le=4_354_819_198,
+        description="time of the zip's entries, seconds since 1970: SOURCE_DATE_EPOCH or 1980",
+    )
     failed: bool = Field(description="the gate refused this build; shipped only by --allow-failed")
     source: SourceEntry
     dataset: DatasetEntry

@@ -1,0 +1,140 @@
+"""The members of a bundle that are not models: their names, and how each is written and checked."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from edgepack.bundle.framing import archive_order
+from edgepack.errors import UsageError
+from edgepack.files import canonical_json
+from edgepack.records.manifest import Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+MANIFEST = "manifest.json"
+SUMS = "SHA256SUMS"
+LABELS = "labels.txt"
+SIGNATURE = "signature.sigstore.json"  # reserved: SHA256SUMS will not list it
+MODELS = "models/"
+SCHEMA_VERSION = 1
+_SUM = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
+
+
+def model_path(variant: str) -> str:
+    """The member that holds a variant."""
+    return f"{MODELS}{variant}.tflite"
+
+
+def manifest_text(manifest: Manifest) -> bytes:
+    """`manifest.json`: the record as canonical JSON, without a line end.
+
+    Raises:
+        UsageError: a number in it is not finite, or an integer is beyond 2**53 - 1.
+    """
+    return canonical_json(manifest.model_dump(mode="json"))
+
+
+def read_manifest(data: bytes) -> tuple[Manifest | None, list[str]]:
+    """The manifest that `data` holds, if it is one, and what is wrong with it."""
+    try:
+        raw = from_json(data)
+    except ValueError as error:
+        return None, [f"{MANIFEST}: not JSON: {error}"]
+    if fault := _version_fault(raw):
+        return None, [fault]
+    try:
+        manifest = Manifest.model_validate_json(data, strict=True)
+    except ValidationError as error:
+        return None, [f"{MANIFEST}: {where}: {what}" for where, what in _schema_faults(error)]
+    return manifest, _canonical_faults(manifest, data)
+
+
+def labels_text(classes: Sequence[str]) -> bytes:
+    """`labels.txt`: one class a line, in the order of the model's outputs.
+
+    Raises:
+        UsageError: a class has no name, or one that is not a line.
+    """
+    for number, name in enumerate(classes):
+        if name.splitlines() != [name]:
+            raise UsageError(
+                f"class {number} is named {name!r}, which is not one line of {LABELS}",
+                hint="Rename the class in the dataset spec.",
+            )
+    return "".join(f"{name}\n" for name in classes).encode()
+
+
+def labels_faults(data: bytes, classes: Sequence[str]) -> Iterator[str]:
+    """Where `labels.txt` differs from the manifest's classes."""
+    expected = [name.encode() for name in classes]
+    actual = data.removesuffix(b"\n").split(b"\n")
+    if len(actual) != len(expected):
+        yield f"{LABELS}: {len(actual)} lines, and the manifest has {len(expected)} classes"
+    for number, (found, wanted) in enumerate(zip(actual, expected, strict=False), 1):
+        if found != wanted:
+            name = found.decode(errors="backslashreplace")
+            yield f"{LABELS}: line {number} is {name!r}, and the class is {wanted.decode()!r}"
+    if actual == expected and not data.endswith(b"\n"):
+        yield f"{LABELS}: the last line has no end"
+
+
+def sums_text(digests: Mapping[str, str]) -> bytes:
+    """`SHA256SUMS` of digests by member name, as `sha256sum -c` reads it."""
+    names = archive_order(digests)
+    return "".join(f"{digests[name]}  {name}\n" for name in names).encode()
+
+
+def sums_faults(data: bytes, digests: Mapping[str, str]) -> list[str]:
+    """Where `SHA256SUMS` differs from the digests of the members that it should list."""
+    if data == sums_text(digests):
+        return []
+    lines = data.decode(errors="backslashreplace").removesuffix("\n").split("\n")
+    matches = [_SUM.fullmatch(line) for line in lines]
+    listed = {match[2]: match[1] for match in matches if match}
+    faults = [
+        f"{SUMS}: line {number} is not a digest, two spaces and a name"
+        for number, match in enumerate(matches, 1)
+        if not match
+    ]
+    faults += _sum_faults(listed, digests)
+    return faults or [f"{SUMS}: the lines are not sorted, ended or unique as they must be"]
+
+
+def _sum_faults(listed: Mapping[str, str], digests: Mapping[str, str]) -> Iterator[str]:
+    for name in archive_order(listed.keys() | digests.keys()):
+        if name not in digests:
+            yield f"{name}: missing; {SUMS} lists it"
+        elif name not in listed:
+            yield f"{name}: {SUMS} does not list it"
+        elif listed[name] != digests[name]:
+            yield f"{name}: bytes changed: SHA-256 is {digests[name]}, {SUMS} says {listed[name]}"
+
+
+def _version_fault(raw: Any) -> str:
+    version = raw.get("schema_version", SCHEMA_VERSION) if isinstance(raw, dict) else SCHEMA_VERSION
+    if type(version) is int and version > SCHEMA_VERSION:
+        return f"{MANIFEST}: schema_version {version} is unknown here; a newer edgepack reads it"
+    return ""
+
+
+def _schema_faults(error: ValidationError) -> Iterator[tuple[str, str]]:
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        yield ".".join(map(str, fault["loc"])) or "the document", fault["msg"]
+
+
+def _canonical_faults(manifest: Manifest, data: bytes) -> list[str]:
+    """Fields that are absent stay absent: a later edgepack may know more of them."""
+    try:
+        canonical = canonical_json(manifest.model_dump(mode="json", exclude_unset=True))
+    except UsageError as error:
+        return [f"{MANIFEST}: {error.message}"]
+    if canonical == data:
+        return []
+    pairs = enumerate(zip(canonical, data, strict=False))
+    at = next((i for i, (a, b) in pairs if a != b), min(len(canonical), len(data)))
+    return [f"{MANIFEST}: not canonical JSON (RFC 8785) from byte {at} on"]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from packaging.requirements import Requirement
 
 from edgepack import errors, tomlfile
 from edgepack.records.dataset import DatasetSpec
@@ -99,28 +100,31 @@ def test_lock_names_no_url_path_or_index():
     assert not found
 
 
-def test_lock_holds_every_dependency_that_pyproject_declares():
+def declared() -> list[Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    declared = [
-        *project["build-system"]["requires"],
-        *project["project"]["dependencies"],
-        *project["project"]["optional-dependencies"]["build"],
-        *project["dependency-groups"]["dev"],
-    ]
-    names = {re.match(r"[A-Za-z0-9-]+", requirement).group() for requirement in declared}
-    assert names <= {requirement.split("==")[0] for requirement, _ in lock_entries()}
+    parts = (
+        project["build-system"]["requires"],
+        project["project"]["dependencies"],
+        project["project"]["optional-dependencies"]["build"],
+        project["dependency-groups"]["dev"],
+    )
+    return [Requirement(text) for part in parts for text in part]
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_lock_holds_what_pyproject_declares_in_the_declared_range(python):
+    here = {"python_version": python, "python_full_version": f"{python}.0"}
+    locked = [Requirement(requirement) for requirement, _ in lock_entries()]
+    pins = {r.name: r.specifier for r in locked if not r.marker or r.marker.evaluate(here)}
+    for wanted in declared():
+        if not wanted.marker or wanted.marker.evaluate(here):
+            version = str(pins[wanted.name]).removeprefix("==")
+            assert wanted.specifier.contains(version), f"{wanted} but locked {version}: make lock"
 
 
 def test_every_declared_dependency_is_documented():
     text = (ROOT / "docs" / "dependencies.md").read_text()
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    declared = [
-        *project["project"]["dependencies"],
-        *project["project"]["optional-dependencies"]["build"],
-        *project["dependency-groups"]["dev"],
-    ]
-    names = {re.match(r"[A-Za-z0-9-]+", requirement).group() for requirement in declared}
-    assert not {name for name in names if name not in text}
+    assert not {wanted.name for wanted in declared() if wanted.name not in text}
 
 
 def make(*arguments: str, cwd: Path, path: str | None = None) -> subprocess.CompletedProcess[str]:

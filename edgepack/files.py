@@ -34,7 +34,6 @@ _HINTS = {
     errno.EPERM: "Make the directory writable, or choose another one.",
     errno.EROFS: "The file system is read-only: choose another output directory.",
     errno.ENOTDIR: "A part of the path is a file: choose another output directory.",
-    errno.EEXIST: "A part of the path is a file: choose another output directory.",
     errno.EISDIR: "Remove that directory, or choose another name.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
 }
@@ -154,6 +153,8 @@ def _is_nfc(name: str) -> bool:
 
 
 def _check_replaceable(target: Path) -> None:
+    if target.parent.exists() and not target.parent.is_dir():
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     if target.is_dir():
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
     if target.exists() and not target.is_file():

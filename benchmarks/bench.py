@@ -19,7 +19,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -206,7 +209,7 @@ def peer(images: Path, out: Path) -> list[str | Path]:
     return [sys.executable, PEER, IC / "saved_model", IC / "calibration", images, out]
 
 
-def run(command: list[str | Path], cwd: Path | None = None) -> Run:
+def run(command: Sequence[str | Path], cwd: Path | None = None) -> Run:
     """Run a command to its end, watching its memory; its output is shown only if it fails."""
     with tempfile.TemporaryFile() as output:
         start = time.perf_counter()

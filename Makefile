@@ -57,9 +57,9 @@ $(VENV)/locked: $(LOCK)
 	  "$$found" -m venv --clear $(VENV); \
 	fi
 	@echo "Installing TensorFlow and the other packages of $(LOCK): once, some minutes"
-	@$(PIP) install --quiet --require-hashes --requirement $(LOCK)
+	@$(PIP) install -qq --require-hashes --requirement $(LOCK)
 	@touch $@
 
 $(VENV)/installed: $(VENV)/locked pyproject.toml
-	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@$(PIP) install -qq --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    Command = Sequence[str | Path]
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 PEER = SHARED / "peers" / "stock_build.py"
@@ -143,7 +145,7 @@ def bench_embedded(folder: Path, runs: int) -> None:
     series = Series()
     for index in range(runs):
         out, cache = folder / f"demo{index}", folder / f"demo-cache{index}"
-        command = [EDGEPACK, "build", "--demo", "--output", out, "--cache-dir", cache]
+        command: Command = [EDGEPACK, "build", "--demo", "--output", out, "--cache-dir", cache]
         series.runs.append(run(command, cwd=folder))
     line("build --demo, cold", f"{series.wall:.1f} s", series.wall, 60)
     line("  its parent's anonymous memory", megabytes(series.memory), series.memory, 200e6)
@@ -201,15 +203,15 @@ def write_config(work: Path, name: str, variants: list[str], model: Path, budget
     (work / "edgepack.toml").write_text(text)
 
 
-def build(work: Path, cache: Path) -> list[str | Path]:
+def build(work: Path, cache: Path) -> Command:
     return [EDGEPACK, "build", work / "edgepack.toml", "--cache-dir", cache]
 
 
-def peer(images: Path, out: Path) -> list[str | Path]:
+def peer(images: Path, out: Path) -> Command:
     return [sys.executable, PEER, IC / "saved_model", IC / "calibration", images, out]
 
 
-def run(command: Sequence[str | Path], cwd: Path | None = None) -> Run:
+def run(command: Command, cwd: Path | None = None) -> Run:
     """Run a command to its end, watching its memory; its output is shown only if it fails."""
     with tempfile.TemporaryFile() as output:
         start = time.perf_counter()

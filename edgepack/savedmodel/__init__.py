@@ -1,0 +1,1 @@
+"""Reads a SavedModel from its files, without TensorFlow."""

@@ -1,0 +1,1 @@
+"""Reads a .tflite flatbuffer without an interpreter."""

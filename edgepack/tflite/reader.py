@@ -1,0 +1,156 @@
+"""A .tflite file as `TFLiteFacts`: signatures, operators, precision, state."""
+
+from __future__ import annotations
+
+import mmap
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from edgepack.errors import UsageError
+from edgepack.files import sha256_bytes
+from edgepack.records.facts import TFLiteFacts
+from edgepack.records.tensors import OpUse, Signature, Tensor
+from edgepack.tflite import schema
+from edgepack.tflite.flatbuffer import CorruptError, refuse, root
+from edgepack.tflite.graph import graphs
+from edgepack.tflite.precision import precision
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from edgepack.tflite.flatbuffer import Table
+    from edgepack.tflite.graph import Graph, GraphTensor
+
+RUNTIME_VERSION = "min_runtime_version"
+STATE = frozenset(("VAR_HANDLE", "ASSIGN_VARIABLE"))
+
+
+def read(path: Path) -> TFLiteFacts:
+    """Read a file.
+
+    Raises:
+        UsageError: it is not there or not readable.
+        ModelError: it is not a whole .tflite.
+    """
+    try:
+        with path.open("rb") as file:
+            if not path.stat().st_size:
+                raise refuse(str(path), CorruptError("it is empty"))
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return parse(data[:], str(path))
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror}", where=path) from error
+
+
+def parse(data: bytes | memoryview, path: str) -> TFLiteFacts:
+    """Read a buffer; `path` is what messages call it.
+
+    Raises:
+        ModelError: it is not a whole .tflite.
+    """
+    try:
+        return _facts(root(data, schema.IDENTIFIER), data, path)
+    except (CorruptError, RecursionError) as error:
+        raise refuse(path, error) from error
+
+
+def _facts(model: Table, data: bytes | memoryview, path: str) -> TFLiteFacts:
+    subgraphs = graphs(model)
+    if not subgraphs:
+        raise CorruptError("it has no subgraph")
+    return TFLiteFacts(
+        path=path,
+        sha256=sha256_bytes(bytes(data)),
+        size_bytes=len(data),
+        precision=precision(subgraphs),
+        signatures=tuple(_signatures(model, subgraphs)),
+        ops=_ops(subgraphs),
+        description=model.text(schema.Model.DESCRIPTION),
+        min_runtime_version=_runtime_version(model),
+        tensor_types=_tensor_types(subgraphs),
+        stateful=_is_stateful(subgraphs),
+    )
+
+
+def _signatures(model: Table, subgraphs: Sequence[Graph]) -> Iterator[Signature]:
+    defined = list(model.tables(schema.Model.SIGNATURES))
+    for table in defined:
+        index = table.scalar(schema.Signature.SUBGRAPH, "I")
+        if index >= len(subgraphs):
+            raise CorruptError(f"subgraph {index} of {len(subgraphs)}")
+        graph = subgraphs[index]
+        yield Signature(
+            name=table.text(schema.Signature.KEY),
+            inputs=_mapped(table.tables(schema.Signature.INPUTS), graph, graph.inputs),
+            outputs=_mapped(table.tables(schema.Signature.OUTPUTS), graph, graph.outputs),
+        )
+    if not defined:
+        yield _unnamed(subgraphs[0])
+
+
+def _mapped(maps: Iterator[Table], graph: Graph, order: tuple[int, ...]) -> tuple[Tensor, ...]:
+    """Tensors of a SignatureDef, sorted by name as every by-name reader sees them."""
+    found = []
+    for position, table in enumerate(maps):
+        index = table.scalar(schema.TensorMap.TENSOR, "I")
+        place = order.index(index) if index in order else None
+        found.append(_io(table.text(schema.TensorMap.NAME), graph.tensor(index), place, position))
+    return tuple(sorted(found, key=lambda tensor: tensor.name))
+
+
+def _unnamed(graph: Graph) -> Signature:
+    """A file without SignatureDef: tensors go by their own names, in the subgraph's order."""
+    inputs, outputs = (
+        tuple(
+            _io(graph.tensor(index).name, graph.tensor(index), place, None)
+            for place, index in enumerate(side)
+        )
+        for side in (graph.inputs, graph.outputs)
+    )
+    return Signature(name="", inputs=inputs, outputs=outputs)
+
+
+def _io(name: str, tensor: GraphTensor, place: int | None, position: int | None) -> Tensor:
+    return Tensor(
+        name=name,
+        dtype=tensor.dtype,
+        shape=tensor.shape,
+        shape_signature=tensor.shape_signature,
+        tensor=tensor.name,
+        quantization=tensor.quantization,
+        subgraph_index=place,
+        signature_index=position,
+    )
+
+
+def _ops(subgraphs: Sequence[Graph]) -> tuple[OpUse, ...]:
+    counts = Counter(
+        (node.name, node.version, node.custom) for graph in subgraphs for node in graph.operators
+    )
+    return tuple(
+        OpUse(name=name, version=version, custom=custom, count=count)
+        for (name, version, custom), count in sorted(counts.items())
+    )
+
+
+def _runtime_version(model: Table) -> str:
+    buffers = list(model.tables(schema.Model.BUFFERS))
+    for table in model.tables(schema.Model.METADATA):
+        index = table.scalar(schema.Metadata.BUFFER, "I")
+        if table.text(schema.Metadata.NAME) == RUNTIME_VERSION and index < len(buffers):
+            return buffers[index].text(schema.Buffer.DATA).rstrip("\0")
+    return ""
+
+
+def _tensor_types(subgraphs: Sequence[Graph]) -> dict[str, int]:
+    counts = Counter(tensor.dtype for graph in subgraphs for tensor in graph.tensors)
+    return dict(sorted(counts.items()))
+
+
+def _is_stateful(subgraphs: Sequence[Graph]) -> bool:
+    return any(
+        any(tensor.variable for tensor in graph.tensors)
+        or any(node.name in STATE for node in graph.operators)
+        for graph in subgraphs
+    )

@@ -20,6 +20,7 @@ from edgepack.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import BufferedRandom
 
 STALE_SECONDS = 3600
 MAX_NAME_BYTES = 200
@@ -67,7 +68,7 @@ def canonical_json(value: Any) -> bytes:
 
 
 @contextlib.contextmanager
-def replace(path: str | Path) -> Iterator[BinaryIO]:
+def replace(path: str | Path) -> Iterator[BufferedRandom]:
     """Open a new file that takes the place of `path` when the block ends, whole or not at all.
 
     The bytes go to a temporary file in the same directory, which is made if need be. It may be
@@ -165,7 +166,7 @@ def _check_replaceable(target: Path) -> None:
         )
 
 
-def _create_temporary(target: Path) -> BinaryIO:
+def _create_temporary(target: Path) -> BufferedRandom:
     """A new locked file beside `target`, with the mode that the user's umask gives."""
     while True:
         name = f".{target.name[:40]}.edgepack-{secrets.token_hex(6)}.tmp"

@@ -459,6 +459,14 @@ def test_a_class_that_is_not_a_line_is_refused(name, tmp_path):
     assert not (tmp_path / "a.zip").exists()
 
 
+def test_a_number_that_is_not_finite_is_named(tmp_path):
+    manifest = manifest_of({"float32": tiny_model()})
+    checks = (manifest.verdict.checks[0].model_copy(update={"value": float("nan")}),)
+    verdict = manifest.verdict.model_copy(update={"checks": checks})
+    with pytest.raises(UsageError, match=r"cannot say verdict\.checks\.0\.value"):
+        assemble(manifest.model_copy(update={"verdict": verdict}), {"float32": tmp_path})
+
+
 def test_a_variant_without_a_file_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no file was given for float32"):
         write_bundle(manifest_of({"float32": tiny_model()}), {}, tmp_path / "a.zip", epoch=EPOCH)

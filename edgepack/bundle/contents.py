@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from edgepack.bundle import archive, parts, verify
 from edgepack.bundle.framing import clamp_epoch
 from edgepack.errors import UsageError
-from edgepack.files import replace, sha256_bytes, sha256_file, sweep
+from edgepack.files import replace, sha256_bytes, sweep
 from edgepack.records.report import BundleRef
 
 if TYPE_CHECKING:
@@ -63,4 +64,6 @@ def write_bundle(
     with replace(target) as file:
         archive.write_to(file, members, epoch=epoch)
         verify.check(file, target)
-    return BundleRef(path=target.name, sha256=sha256_file(target), size_bytes=target.stat().st_size)
+        file.seek(0)
+        digest, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+    return BundleRef(path=target.name, sha256=digest, size_bytes=size)

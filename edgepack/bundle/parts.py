@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,13 @@ def manifest_text(manifest: Manifest) -> bytes:
     Raises:
         UsageError: a number in it is not finite, or an integer is beyond 2**53 - 1.
     """
-    return canonical_json(manifest.model_dump(mode="json"))
+    value = manifest.model_dump(mode="json")
+    if where := next(_not_finite(value), ""):
+        raise UsageError(
+            f"the manifest cannot say {where}: it is no finite number",
+            hint="Leave out the variant whose outputs are not finite.",
+        )
+    return canonical_json(value)
 
 
 def read_manifest(data: bytes) -> tuple[Manifest | None, list[str]]:
@@ -113,6 +120,16 @@ def _sum_faults(listed: Mapping[str, str], digests: Mapping[str, str]) -> Iterat
             yield f"{name}: {SUMS} does not list it"
         elif listed[name] != digests[name]:
             yield f"{name}: bytes changed: SHA-256 is {digests[name]}, {SUMS} says {listed[name]}"
+
+
+def _not_finite(value: Any, where: str = "") -> Iterator[str]:
+    """Paths of the numbers that JSON has no text for."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield where.removeprefix(".")
+    if isinstance(value, dict | list):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, inner in pairs:
+            yield from _not_finite(inner, f"{where}.{key}")
 
 
 def _version_fault(raw: Any) -> str:

@@ -20,6 +20,7 @@ from edgepack.files import safe_member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from io import BufferedReader
     from pathlib import Path
 
 CHUNK = 1 << 20
@@ -57,7 +58,7 @@ class _Record:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[BufferedReader]:
     """Open a bundle for reading.
 
     Raises:

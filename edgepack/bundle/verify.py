@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from edgepack.bundle import claims, framing, parts, reader
 from edgepack.errors import ModelError, VerificationError
-from edgepack.files import sha256_file
 from edgepack.records.verification import Verification
 from edgepack.tflite import reader as tflite
 
@@ -44,10 +43,11 @@ def verify(path: Path) -> Verification:
     """
     with reader.opened(path) as file:
         manifest = check(file, path)
+        file.seek(0)
         return Verification(
             path=str(path),
-            sha256=sha256_file(path),
-            size_bytes=path.stat().st_size,
+            sha256=hashlib.file_digest(file, "sha256").hexdigest(),
+            size_bytes=file.tell(),
             name=manifest.name,
             version=manifest.version,
             schema_version=manifest.schema_version,

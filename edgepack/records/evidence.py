@@ -26,6 +26,7 @@ class Metric(Record):
     value: float
     samples: int
     higher_is_better: bool = True
+    interval: Interval | None = Field(None, description="for shares of right answers")
 
 
 class Drop(Record):
@@ -35,6 +36,7 @@ class Drop(Record):
     value: float
     interval: Interval
     samples: int
+    both: int | None = Field(None, description="samples both get right (proportions)")
     lost: int | None = Field(
         None, description="samples only the reference gets right (proportions)"
     )
@@ -49,8 +51,8 @@ class Agreement(Record):
     top1: float | None = Field(None, description="share of samples with the same argmax")
     cosine: float | None = Field(None, description="mean cosine similarity; None where undefined")
     snr_db: float | None = Field(None, description="signal over error; None where identical")
-    max_abs_error: float
-    mean_abs_error: float
+    max_abs_error: float | None = Field(description="None where no element is finite in both")
+    mean_abs_error: float | None = Field(description="None where no element is finite in both")
     relative_error: float | None = Field(
         None, description="L2 norm of error over L2 norm of reference"
     )

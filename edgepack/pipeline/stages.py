@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgepack.datasets.prepare import prepare, resolve
+from edgepack.datasets.prepare import Workshop, prepare, resolve
 from edgepack.engines import interpreter, quantizer, tensorflow
 from edgepack.errors import ModelError
 from edgepack.files import sha256_file
@@ -49,9 +49,8 @@ def samples(session: Session, plan: Plan) -> SampleSet:
 
     def make(directory: Path) -> SampleSet:
         session.tell("samples", f"decoding {plan.spec.name}")
-        return prepare(
-            plan.spec, plan.root, plan.signature.inputs, session.general, directory, session.cores
-        )
+        workshop = Workshop(session.general, directory, session.cores)
+        return prepare(plan.spec, plan.root, plan.signature.inputs, workshop)
 
     found, directory = session.cache.stage("samples", key, SampleSet, make)
     return resolve(found, directory)

@@ -110,6 +110,10 @@ class DatasetSpec(Record):
     )
     splits: Splits = Splits()
 
+    def preprocess(self, name: str) -> Preprocess:
+        """What makes the input `name` of the signature."""
+        return self.inputs.get(name) or self.inputs.get("*") or Preprocess()
+
 
 class Lint(Record):
     """Something about the samples that a person should know."""

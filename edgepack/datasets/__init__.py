@@ -1,0 +1,1 @@
+"""Samples from files: decoded, preprocessed, split by purpose, checked."""

@@ -1,0 +1,237 @@
+"""Decodes a shard of a split into the split's arrays. Runs in a worker."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgepack.datasets import arrays as stored
+from edgepack.datasets.preprocess import Prepared, preprocess_sample
+from edgepack.datasets.unreadable import UnreadableError
+from edgepack.errors import DatasetError
+from edgepack.records.dataset import ArrayRef
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from edgepack.datasets.items import Item
+    from edgepack.records.dataset import DatasetSpec
+    from edgepack.records.tensors import Tensor
+
+Decoder = "Callable[[Item, Tensor], NDArray[Any]]"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one split's samples come from, and what they must become."""
+
+    spec: DatasetSpec
+    root: Path
+    path: str
+    base: str
+    inputs: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was seen of one sample.
+
+    Attributes:
+        digest: SHA-256 over its preprocessed inputs, empty where it cannot be read.
+        unreadable: why not, else empty.
+        low, high: range over its inputs.
+        finite, constant: whether all values are finite, or all the same.
+        clipped: values that an integer input could not hold.
+    """
+
+    digest: str = ""
+    unreadable: str = ""
+    low: float = 0.0
+    high: float = 0.0
+    finite: bool = True
+    constant: bool = False
+    clipped: int = 0
+
+
+def create(
+    source: Source, items: tuple[Item, ...], directory: Path, split: str
+) -> dict[str, ArrayRef]:
+    """Make the arrays of a split, shaped like its first readable sample.
+
+    Raises:
+        DatasetError: no sample can be read, or the first does not fit the model.
+    """
+    decoder = _decoder(source)
+    reason = ""
+    for item in items:
+        try:
+            first = _prepared(source, decoder, item)
+        except UnreadableError as error:
+            reason = reason or f"{item.name}: {error}"
+            continue
+        return {
+            name: _new_array(prepared, len(items), directory / f"{split}-{number}.npy")
+            for number, (name, prepared) in enumerate(first.items())
+        }
+    raise DatasetError(f"no sample of {split} can be read; the first: {reason}", where=source.base)
+
+
+def _new_array(prepared: Prepared, rows: int, path: Path) -> ArrayRef:
+    shape, dtype = (rows, *prepared.array.shape), prepared.array.dtype
+    np.lib.format.open_memmap(path, "w+", dtype, shape).flush()  # type: ignore[no-untyped-call]
+    return ArrayRef(path=str(path), dtype=dtype.name, shape=shape)
+
+
+def fill(
+    source: Source, items: tuple[Item, ...], arrays: dict[str, ArrayRef], start: int
+) -> tuple[Row, ...]:
+    """Decode items into rows `start` and following; what was seen of each.
+
+    Raises:
+        DatasetError: a sample does not fit the model, or not the first sample's shape.
+    """
+    decoder = _decoder(source)
+    maps = {name: np.load(ref.path, mmap_mode="r+") for name, ref in arrays.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow and SciPy warn of oddities that do not matter here
+        return tuple(_fill_rows(source, decoder, items, maps, start))
+
+
+def _fill_rows(
+    source: Source,
+    decoder: Callable[[Item, Tensor], NDArray[Any]],
+    items: tuple[Item, ...],
+    maps: dict[str, NDArray[Any]],
+    start: int,
+) -> Iterator[Row]:
+    for row, item in enumerate(items, start):
+        try:
+            prepared = _prepared(source, decoder, item)
+        except UnreadableError as error:
+            yield Row(unreadable=str(error))
+            continue
+        for name, one in prepared.items():
+            if one.array.shape != maps[name].shape[1:]:
+                raise DatasetError(
+                    f"has shape {list(one.array.shape)}, others have {list(maps[name].shape[1:])}",
+                    where=Path(source.base) / item.name,
+                    hint=f"Set inputs.{name}.resize (or audio.duration_ms) in the spec.",
+                )
+            maps[name][row] = one.array
+        yield _seen(prepared)
+
+
+def _prepared(
+    source: Source, decoder: Callable[[Item, Tensor], NDArray[Any]], item: Item
+) -> dict[str, Prepared]:
+    try:
+        return {
+            tensor.name: preprocess_sample(
+                decoder(item, tensor), source.spec.preprocess(tensor.name), tensor
+            )
+            for tensor in source.inputs
+        }
+    except DatasetError as error:
+        where = error.where or str(Path(source.base) / item.name)
+        raise DatasetError(error.message, where=where, hint=error.hint) from error
+
+
+def _seen(prepared: dict[str, Prepared]) -> Row:
+    digest = hashlib.sha256()
+    values = [one.array for one in prepared.values()]
+    for array in values:
+        digest.update(np.ascontiguousarray(array).data)
+    filled = [array for array in values if array.size]
+    lows, highs = [float(a.min()) for a in filled], [float(a.max()) for a in filled]
+    return Row(
+        digest=digest.hexdigest(),
+        low=min(lows, default=0.0),
+        high=max(highs, default=0.0),
+        finite=all(np.isfinite([*lows, *highs])),  # NaN and infinity reach minimum or maximum
+        constant=all(a.size > 1 for a in filled) and lows == highs,
+        clipped=sum(one.clipped for one in prepared.values()),
+    )
+
+
+def _decoder(source: Source) -> Callable[[Item, Tensor], NDArray[Any]]:
+    """How this kind of dataset gets the raw array of an item for an input."""
+    spec, base = source.spec, Path(source.base)
+    if spec.kind in {"arrays", "function"}:
+        loaded = stored.load(spec, source.root, source.path)
+        by_name = {
+            t.name: stored.array_for(spec, loaded, t.name, base / source.path)
+            for t in source.inputs
+        }
+        return lambda item, tensor: np.asarray(by_name[tensor.name][item.row])
+    if spec.kind == "table":
+        return _table_decoder(source)
+    if spec.kind == "audio":
+        return _audio_decoder(source)
+    from edgepack.datasets.images import decode_image
+
+    return lambda item, tensor: decode_image(base / item.name, spec.preprocess(tensor.name))
+
+
+def _audio_decoder(source: Source) -> Callable[[Item, Tensor], NDArray[Any]]:
+    from edgepack.datasets.audio import decode_audio
+
+    windows = {}
+    for tensor in source.inputs:
+        window = source.spec.preprocess(tensor.name).audio
+        if window is None:
+            raise DatasetError(
+                f"kind audio needs inputs.{tensor.name}.audio with sample_rate and duration_ms"
+            )
+        windows[tensor.name] = window
+    base = Path(source.base)
+    return lambda item, tensor: decode_audio(base / item.name, windows[tensor.name])
+
+
+def _table_decoder(source: Source) -> Callable[[Item, Tensor], NDArray[Any]]:
+    """Cells are listed input after input, in the order of the spec's inputs."""
+    spans, start = {}, 0
+    for name, preprocess in source.spec.inputs.items():
+        spans[name] = slice(start, start := start + len(preprocess.columns))
+    for tensor in source.inputs:
+        if not source.spec.preprocess(tensor.name).columns:
+            raise DatasetError(f"kind table needs inputs.{tensor.name}.columns")
+    return lambda item, tensor: np.asarray(
+        item.cells[spans.get(tensor.name, spans.get("*", slice(0)))], np.float32
+    )
+
+
+def compact(arrays: dict[str, ArrayRef], keep: tuple[int, ...]) -> dict[str, ArrayRef]:
+    """The arrays with only the rows to keep, in their order."""
+    kept = {}
+    for name, ref in arrays.items():
+        whole = np.load(ref.path, mmap_mode="r")
+        rows = whole[list(keep)]
+        np.save(ref.path, rows)
+        kept[name] = ref.model_copy(update={"shape": rows.shape})
+    return kept
+
+
+def write_labels(
+    source: Source, items: tuple[Item, ...], directory: Path, split: str
+) -> ArrayRef | None:
+    """The labels of a split as an array: int64 indices, float32 targets, or the rows stored."""
+    if source.spec.task == "none" or not items:
+        return None
+    if items[0].label is not None:
+        dtype = np.float32 if source.spec.task == "regression" else np.int64
+        labels = np.asarray([item.label for item in items], dtype)
+    else:
+        loaded = stored.load(source.spec, source.root, source.path)
+        rows = stored.labels_of(source.spec, loaded, Path(source.base))
+        assert rows is not None  # only task none has no labels
+        labels = np.asarray(rows)[[item.row for item in items]]
+    path = directory / f"{split}-labels.npy"
+    np.save(path, labels)
+    return ArrayRef(path=str(path), dtype=labels.dtype.name, shape=labels.shape)

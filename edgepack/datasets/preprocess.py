@@ -1,0 +1,94 @@
+"""From a decoded sample to a model input, in the order that `Preprocess` documents. In a worker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgepack.errors import DatasetError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgepack.records.dataset import Preprocess
+    from edgepack.records.tensors import Tensor
+
+IMAGE_RANK = 3
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One input of one sample, and how many of its values the integer type could not hold."""
+
+    array: NDArray[Any]
+    clipped: int
+
+
+def preprocess_sample(decoded: NDArray[Any], preprocess: Preprocess, tensor: Tensor) -> Prepared:
+    """Scale, normalize, lay out, cast and shape one sample for one input.
+
+    Raises:
+        DatasetError: its type or shape is not the input's; names the key to change.
+    """
+    if decoded.dtype.kind not in "biuf":
+        raise DatasetError(
+            f"samples of {decoded.dtype.name} cannot feed the input {tensor.name!r}",
+            hint="Samples must be numbers.",
+        )
+    values = _laid_out(_normalized(decoded, preprocess), preprocess)
+    array, clipped = _cast(values, np.dtype(preprocess.dtype))
+    return Prepared(_shaped(array, tensor), clipped)
+
+
+def _normalized(decoded: NDArray[Any], preprocess: Preprocess) -> NDArray[Any]:
+    values = decoded
+    if (preprocess.scale, preprocess.offset) != (1.0, 0.0):
+        values = values * np.float32(preprocess.scale) + np.float32(preprocess.offset)
+    if preprocess.mean:
+        values = values - np.asarray(preprocess.mean, np.float32)
+    if preprocess.std:
+        values = values / np.asarray(preprocess.std, np.float32)
+    return values
+
+
+def _laid_out(values: NDArray[Any], preprocess: Preprocess) -> NDArray[Any]:
+    if preprocess.layout == "nchw" and values.ndim == IMAGE_RANK:
+        return values.transpose(2, 0, 1)
+    return values
+
+
+def _cast(values: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], int]:
+    """Integers are rounded and saturated, as a phone would; how many were out of range counts."""
+    if values.dtype == dtype or dtype.kind not in "iu":
+        return values.astype(dtype, copy=False), 0
+    info = np.iinfo(dtype)
+    rounded = np.rint(values) if values.dtype.kind == "f" else values
+    clipped = int(((rounded < info.min) | (rounded > info.max)).sum())
+    return rounded.clip(info.min, info.max).astype(dtype), clipped
+
+
+def _shaped(array: NDArray[Any], tensor: Tensor) -> NDArray[Any]:
+    """The sample in the input's shape; dimensions of one may come and go."""
+    if tensor.dims is None:
+        return array
+    wanted = tensor.dims[1:]
+    if _fits(array.shape, wanted):
+        return array
+    if -1 not in wanted and _solid(array.shape) == _solid(wanted):
+        return array.reshape(wanted)
+    raise DatasetError(
+        f"a sample of shape {list(array.shape)} does not fit the input {tensor.name!r}, "
+        f"which takes {list(wanted)}",
+        hint=f"Set inputs.{tensor.name}.resize, color, layout, audio or columns in the spec.",
+    )
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    pairs = zip(shape, wanted, strict=False)
+    return len(shape) == len(wanted) and all(w in {-1, s} for s, w in pairs)
+
+
+def _solid(shape: tuple[int, ...]) -> list[int]:
+    return [size for size in shape if size != 1]

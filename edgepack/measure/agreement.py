@@ -1,0 +1,140 @@
+"""How close a model's outputs are to a reference's on the same samples. Runs in a worker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import isfinite, log10, sqrt
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgepack.engines.arrays import open_array
+from edgepack.errors import ModelError
+from edgepack.measure.predictions import chunks, flat
+from edgepack.records.evidence import Agreement, OutputHealth
+from edgepack.stats import figure
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgepack.records.dataset import Outputs
+
+SCORES = 2  # dimensions of [n, classes]
+SCORE_MAPS = 4  # dimensions of [n, height, width, classes]
+
+
+def agreement(candidate: Outputs, reference: Outputs) -> tuple[Agreement, ...]:
+    """Compare every output with the reference's of the same name.
+
+    Errors are taken over the elements that are finite in both, cosines over the samples that are;
+    a sample that is not finite has another argmax. A figure without any of these is None.
+
+    Raises:
+        ModelError: an output is missing in one of the two, or differs in shape.
+    """
+    lone = sorted(candidate.arrays.keys() ^ reference.arrays.keys())
+    if lone:
+        missing = "model" if lone[0] in reference.arrays else "reference"
+        raise ModelError(f"the {missing} has no output {lone[0]!r}, which the other has")
+    return tuple(
+        _compare(name, open_array(candidate.arrays[name]), open_array(reference.arrays[name]))
+        for name in sorted(reference.arrays)
+    )
+
+
+def health(outputs: Outputs) -> tuple[OutputHealth, ...]:
+    """Count elements that are not finite, and find outputs that never change, by output."""
+    return tuple(_health(name, open_array(outputs.arrays[name])) for name in sorted(outputs.arrays))
+
+
+def _health(name: str, array: NDArray[Any]) -> OutputHealth:
+    first = flat(array[:1])
+    non_finite, constant = 0, len(array) > 1
+    for part in chunks(array):
+        rows = flat(array[part])
+        non_finite += int(rows.size - np.isfinite(rows).sum())
+        constant = constant and bool(((rows == first) | (np.isnan(rows) & np.isnan(first))).all())
+    return OutputHealth(output=name, non_finite=non_finite, constant=constant)
+
+
+@dataclass
+class _Sums:
+    """What chunks of samples add up to."""
+
+    classes: int  # scores on the last axis that an argmax is taken of; 0 for none
+    same: float = 0.0
+    cosines: list[float] = field(default_factory=list)
+    elements: int = 0
+    largest: float = 0.0
+    absolute: float = 0.0
+    error: float = 0.0
+    signal: float = 0.0
+
+    def add(self, mine: NDArray[np.float64], theirs: NDArray[np.float64]) -> None:
+        """Take in rows [k, elements] of both."""
+        known = np.isfinite(mine) & np.isfinite(theirs)
+        finite = known.all(1)
+        self.same += self._same(mine, theirs, finite)
+        self.cosines += _cosines(mine[finite], theirs[finite])
+        difference = np.abs(mine[known] - theirs[known])
+        self.elements += difference.size
+        self.largest = max(self.largest, float(difference.max(initial=0)))
+        self.absolute += float(difference.sum())
+        self.error += float(np.square(difference).sum())
+        self.signal += float(np.square(theirs[known]).sum())
+
+    def _same(
+        self, mine: NDArray[np.float64], theirs: NDArray[np.float64], finite: NDArray[np.bool_]
+    ) -> float:
+        if not self.classes:
+            return 0.0
+        split = (len(mine), -1, self.classes)
+        equal = mine.reshape(split).argmax(2) == theirs.reshape(split).argmax(2)
+        return float(equal.mean(1)[finite].sum())
+
+
+def _cosines(mine: NDArray[np.float64], theirs: NDArray[np.float64]) -> list[float]:
+    """Cosine similarity of each row, left out where a norm is zero."""
+    norms = np.linalg.norm(mine, axis=1) * np.linalg.norm(theirs, axis=1)
+    some = (norms > 0) & np.isfinite(norms)
+    cosines: list[float] = ((mine[some] * theirs[some]).sum(1) / norms[some]).clip(-1, 1).tolist()
+    return cosines
+
+
+def _compare(name: str, mine: NDArray[Any], theirs: NDArray[Any]) -> Agreement:
+    if mine.shape != theirs.shape:
+        raise ModelError(
+            f"output {name!r} has shape {mine.shape[1:]}, the reference's {theirs.shape[1:]}"
+            if len(mine) == len(theirs)
+            else f"output {name!r} has {len(mine)} samples, the reference's {len(theirs)}"
+        )
+    sums = _Sums(_scores(mine))
+    with np.errstate(over="ignore"):
+        for part in chunks(mine):
+            sums.add(flat(mine[part]), flat(theirs[part]))
+    return _figures(name, len(mine), sums)
+
+
+def _scores(array: NDArray[Any]) -> int:
+    """Classes on the last axis of [n, classes] or [n, height, width, classes]; 0 elsewhere."""
+    last = array.shape[-1]
+    return last if array.ndim in {SCORES, SCORE_MAPS} and last > 1 else 0
+
+
+def _figures(name: str, samples: int, sums: _Sums) -> Agreement:
+    known = sums.elements > 0
+    both = sums.error > 0 and sums.signal > 0
+    return Agreement(
+        output=name,
+        samples=samples,
+        top1=_figure(sums.same / samples) if sums.classes else None,
+        cosine=_figure(float(np.mean(sums.cosines))) if sums.cosines else None,
+        snr_db=_figure(10 * (log10(sums.signal) - log10(sums.error))) if both else None,
+        max_abs_error=_figure(sums.largest) if known else None,
+        mean_abs_error=_figure(sums.absolute / sums.elements) if known else None,
+        relative_error=_figure(sqrt(sums.error / sums.signal)) if sums.signal else None,
+    )
+
+
+def _figure(value: float) -> float | None:
+    return figure(value) if isfinite(value) else None

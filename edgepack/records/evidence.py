@@ -36,7 +36,6 @@ class Drop(Record):
     value: float
     interval: Interval
     samples: int
-    both: int | None = Field(None, description="samples both get right (proportions)")
     lost: int | None = Field(
         None, description="samples only the reference gets right (proportions)"
     )

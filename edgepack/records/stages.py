@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from edgepack.records.base import Record
-from edgepack.records.evidence import Interval, Latency, Memory
+from edgepack.records.evidence import Drop, Interval, Latency, Memory
 from edgepack.records.facts import Repair
 
 
@@ -85,3 +85,21 @@ class MemoryResult(Record):
     """Peak memory of one model, as the cache keeps it."""
 
     memory: Memory | None = Field(description="None where the system does not tell")
+
+
+class Chance(Record):
+    """What a model that knows nothing would reach, as the cache keeps it."""
+
+    value: float | None
+
+
+class Diagnosis(Record):
+    """What is likely wrong with the source's accuracy, as the cache keeps it."""
+
+    text: str
+
+
+class Drops(Record):
+    """How much worse a model is than another, as the cache keeps it."""
+
+    drops: tuple[Drop, ...]

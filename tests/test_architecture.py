@@ -44,7 +44,7 @@ MAY_SEE: dict[str, set[str]] = {
     "repair": BASE | {"files", "savedmodel"},
     "contract": BASE,
     "stats": BASE,
-    "gate": BASE,
+    "gate": BASE | {"stats"},  # how many samples would decide a check
     "report": BASE,
     "workers": BASE | {"files"},
     "cache": BASE | {"files"},

@@ -1,0 +1,85 @@
+"""The verdict on a build: every check in the order that a reader asks for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgepack.gate.baseline import baseline_checks
+from edgepack.gate.source import source_checks
+from edgepack.gate.targets import target_checks
+from edgepack.gate.variants import built_checks, fact, variant_checks
+from edgepack.records.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from edgepack.records.evidence import Evidence
+    from edgepack.records.settings import Settings
+    from edgepack.records.target import Target
+    from edgepack.records.tensors import Signature
+    from edgepack.records.verdict import Check
+
+# What was asked for. Health of outputs is looked at always, and alone makes no gate.
+ASKED = {
+    "max_accuracy_drop",
+    "min_accuracy",
+    "min_agreement",
+    "max_latency_ratio",
+    "max_size_bytes",
+    "max_size_ratio",
+    "expected_accuracy",
+}
+
+
+def judge(
+    evidence: Evidence,
+    settings: Settings,
+    targets: tuple[Target, ...],
+    signatures: Mapping[str, tuple[Signature, ...]],
+    *,
+    strict: bool,
+) -> Verdict:
+    """Hold what was measured against what was asked.
+
+    A value over its budget fails. One within it whose interval reaches over it is inconclusive,
+    and fails only when `strict`. What was asked for and could not be measured never passes.
+
+    Args:
+        evidence: what was measured.
+        settings: variants, budgets, expected accuracy.
+        targets: profiles that must find a variant for them.
+        signatures: of each built variant, as read from its .tflite file.
+        strict: whether inconclusive checks fail the build.
+    """
+    checks = tuple(_checks(evidence, settings, targets, signatures))
+    failing = {"fail", "inconclusive"} if strict else {"fail"}
+    passed = not any(check.outcome in failing for check in checks)
+    return Verdict(passed=passed, strict=strict, checks=checks)
+
+
+def _checks(
+    evidence: Evidence,
+    settings: Settings,
+    targets: tuple[Target, ...],
+    signatures: Mapping[str, tuple[Signature, ...]],
+) -> Iterator[Check]:
+    found = [
+        *source_checks(evidence.source, settings.model),
+        *built_checks(evidence, settings),
+        *_variant_checks(evidence, settings),
+        *target_checks(targets, evidence, signatures),
+    ]
+    yield from found
+    if not evidence.variants:
+        yield fact("build", "any_variant", "no variant was built", ok=False)
+    if not any(check.name in ASKED for check in found):
+        hint = "set a limit under budgets.all, such as max_accuracy_drop"
+        yield fact("build", "any_budget", "nothing was checked", ok=False, more=hint)
+
+
+def _variant_checks(evidence: Evidence, settings: Settings) -> Iterator[Check]:
+    old = {one.variant: one for one in evidence.baseline}
+    for one in evidence.variants:
+        yield from variant_checks(one, evidence, settings.budgets.of(one.variant))
+        if one.variant in old:
+            yield from baseline_checks(old[one.variant], one, settings.budgets.baseline)

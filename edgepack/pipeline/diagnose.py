@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgepack import gate
+from edgepack.gate.source import source_checks
 from edgepack.pipeline import stages
 from edgepack.records.evidence import SourceEvidence
 
@@ -25,7 +25,7 @@ def source_evidence(
         accuracy=stages.evaluate(session, plan, split, outputs, None),
         chance=stages.chance(session, plan, split),
     )
-    checks = gate.source_checks(evidence, plan.settings.model)
+    checks = source_checks(evidence, plan.settings.model)
     if all(check.outcome != "fail" for check in checks):
         return evidence
     found = stages.diagnosis(session, plan, samples, outputs)

@@ -117,6 +117,13 @@ class LoadedModel:
                 variable.assign(value)
 
 
+def answer_all(model: LoadedModel, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """A model's answers to samples in memory, [n, ...] by name; n at least one."""
+    samples = len(next(iter(inputs.values())))
+    answers = [model(batch) for _, batch in _batches(inputs, samples, model.batch)]
+    return {name: np.concatenate([a[name] for a in answers])[:samples] for name in answers[0]}
+
+
 def _batches(
     arrays: Mapping[str, NDArray[Any]], samples: int, batch: int
 ) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:

@@ -112,7 +112,7 @@ def test_outputs_without_one_finite_value_leave_figures_out(evaluate):
     assert not found.metrics
     assert not found.drops
     assert found.agreement[0].max_abs_error is None
-    assert found.agreement[0].cosine is None
+    assert found.agreement[0].cosine == 0
     assert found.health[0].constant
 
 
@@ -279,6 +279,15 @@ def test_maps_agree_pixel_by_pixel(outputs):
     mine[0, 0, 0] = [0, 1, 0]
     (found,) = agreement(outputs(mine), outputs(theirs))
     assert found.top1 == 7 / 8
+
+
+@pytest.mark.parametrize("broken", [0, np.nan, np.inf, -np.inf])
+def test_a_sample_without_a_direction_points_nowhere(outputs, broken):
+    mine = np.array([[1.0, 2.0], [broken, broken], [1e300, 0.0], [0.0, 0.0]])
+    theirs = np.array([[2.0, 4.0], [1.0, 1.0], [1e300, 0.0], [0.0, 0.0]])
+    (found,) = agreement(outputs(mine), outputs(theirs))
+    assert found.cosine == _near(2 / 3)
+    assert "Infinity" not in found.model_dump_json()
 
 
 def test_zero_outputs_have_no_cosine(outputs):

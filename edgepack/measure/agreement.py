@@ -26,8 +26,9 @@ SCORE_MAPS = 4  # dimensions of [n, height, width, classes]
 def agreement(candidate: Outputs, reference: Outputs) -> tuple[Agreement, ...]:
     """Compare every output with the reference's of the same name.
 
-    Errors are taken over the elements that are finite in both, cosines over the samples that are;
-    a sample that is not finite has another argmax. A figure without any of these is None.
+    Errors are taken over the elements that are finite in both. A sample that is not finite has
+    another argmax and, where the reference's is, a cosine of 0. A figure without anything to take
+    it from is None.
 
     Raises:
         ModelError: an output is missing in one of the two, or differs in shape.
@@ -75,7 +76,7 @@ class _Sums:
         known = np.isfinite(mine) & np.isfinite(theirs)
         finite = known.all(1)
         self.same += self._same(mine, theirs, finite)
-        self.cosines += _cosines(mine[finite], theirs[finite])
+        self.cosines += _cosines(mine, theirs)
         difference = np.abs(mine[known] - theirs[known])
         self.elements += difference.size
         self.largest = max(self.largest, float(difference.max(initial=0)))
@@ -94,11 +95,26 @@ class _Sums:
 
 
 def _cosines(mine: NDArray[np.float64], theirs: NDArray[np.float64]) -> list[float]:
-    """Cosine similarity of each row, left out where a norm is zero."""
-    norms = np.linalg.norm(mine, axis=1) * np.linalg.norm(theirs, axis=1)
-    some = (norms > 0) & np.isfinite(norms)
-    cosines: list[float] = ((mine[some] * theirs[some]).sum(1) / norms[some]).clip(-1, 1).tolist()
-    return cosines
+    """Cosine similarity of each row whose reference is finite, left out where both are zero.
+
+    Where only one of them has a direction, as the other is zero or not finite, it is 0.
+    """
+    known = np.isfinite(theirs).all(1)
+    mine, theirs = _unit(mine[known]), _unit(theirs[known])
+    some = mine.any(1) | theirs.any(1) | ~np.isfinite(mine).all(1)
+    cosines = np.nan_to_num((mine[some] * theirs[some]).sum(1), nan=0.0).clip(-1, 1)
+    found: list[float] = cosines.tolist()
+    return found
+
+
+def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows of length one; zero rows stay zero, and rows that are not finite become NaN."""
+    largest = np.abs(rows).max(1, keepdims=True, initial=0)
+    with np.errstate(invalid="ignore"):
+        scaled = rows / np.where(largest > 0, largest, 1)  # so that squares cannot overflow
+        lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
+        unit: NDArray[np.float64] = scaled / np.where(lengths > 0, lengths, 1)
+    return unit
 
 
 def _compare(name: str, mine: NDArray[Any], theirs: NDArray[Any]) -> Agreement:

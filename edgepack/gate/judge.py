@@ -37,7 +37,7 @@ def judge(
     targets: tuple[Target, ...],
     signatures: Mapping[str, tuple[Signature, ...]],
     *,
-    strict: bool,
+    strict: bool = False,
 ) -> Verdict:
     """Hold what was measured against what was asked.
 

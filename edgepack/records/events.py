@@ -1,17 +1,21 @@
-"""What a build says while it runs."""
+"""What a running build says of its progress."""
 
 from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from edgepack.records.base import Record
+
+Level = Literal["progress", "info", "warning"]
 
 
 class Event(Record):
-    """Something happened in a stage."""
+    """A stage has begun, got somewhere, or has something that a person should read."""
 
-    stage: str
+    stage: str = Field(description="short stable name, such as convert")
     message: str
-    done: int | None = None
-    total: int | None = None
-    level: Literal["progress", "info", "warning"] = "progress"
+    done: int | None = Field(None, ge=0, description="steps finished, where they are counted")
+    total: int | None = Field(None, ge=0, description="steps there are, where they are counted")
+    level: Level = "progress"

@@ -5,6 +5,7 @@ from sklearn import metrics as sk
 from edgepack.errors import DatasetError, ModelError
 from edgepack.measure import accuracy
 from edgepack.measure.agreement import agreement, health
+from edgepack.measure.chance import measure_chance
 from edgepack.records.dataset import ArrayRef, DatasetSpec, Outputs
 
 RNG = np.random.default_rng(1)
@@ -61,6 +62,8 @@ def test_top_1_and_top_5_are_scikit_learns(evaluate):
         "top-5": _near(sk.top_k_accuracy_score(labels, scores, k=5, labels=range(12))),
     }
     assert found.samples == 300
+    for metric in found.metrics:
+        assert metric.interval.low < metric.value < metric.interval.high
     assert not found.drops
     assert not found.agreement
 
@@ -147,8 +150,13 @@ def test_mean_iou_is_scikit_learns_without_void_pixels(evaluate):
     kept = labels != 255
     expected = sk.jaccard_score(labels[kept], scores.argmax(3)[kept], average="macro")
     assert _values(evaluate(scores, labels, task="segmentation")) == {"mean-iou": _near(expected)}
-    ids = scores.argmax(3)[..., None].astype(np.uint8)
+    ids = scores.argmax(3)[..., None].astype(np.float32)
     assert _values(evaluate(ids, labels, task="segmentation")) == {"mean-iou": _near(expected)}
+
+
+def test_answers_beyond_the_classes_are_misses(evaluate):
+    maps, labels = np.array([[[0, 7, -1, 1]]], np.int64), np.array([[[0, 0, 1, 1]]])
+    assert _values(evaluate(maps, labels, task="segmentation")) == {"mean-iou": _near(1 / 3)}
 
 
 def test_a_drop_of_proportions_counts_both_directions(evaluate):
@@ -326,10 +334,17 @@ def test_outputs_that_never_change_are_found(outputs, array, constant):
 
 
 @pytest.mark.parametrize(
-    ("task", "expected"), [("classification", 0.5), ("binary", 0.5), ("regression", None)]
+    ("spec", "labels", "expected"),
+    [
+        ({}, [2, 0, 2, 1], 0.5),
+        ({"metrics": ("top-5",)}, [0, 1, 2, 3, 4, 5, 5, 5], 0.875),
+        ({"task": "binary", "metrics": ("accuracy",)}, [0, 1, 1, 1], 0.75),
+        ({"task": "binary"}, [0, 1, 1, 1], 0.5),
+        ({"task": "regression"}, [0.5, 1.0], None),
+        ({"metrics": ("own:metric",)}, [0, 1], None),
+    ],
 )
-def test_chance_is_the_share_of_the_commonest_class(store, task, expected):
-    labels = store([0, 1, 1, 0] if task == "binary" else [2, 0, 2, 1])
-    spec = DatasetSpec(name="d", kind="arrays", task=task)
-    assert accuracy.chance(labels, spec) == expected
-    assert accuracy.chance(None, spec) is None
+def test_chance_is_the_first_metric_of_knowing_nothing(store, spec, labels, expected):
+    spec = DatasetSpec(name="d", kind="arrays", **spec)
+    assert measure_chance(store(labels), spec).value == expected
+    assert measure_chance(None, spec).value is None

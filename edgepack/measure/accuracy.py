@@ -12,7 +12,7 @@ from edgepack.errors import DatasetError
 from edgepack.measure import metrics
 from edgepack.measure.agreement import agreement, health
 from edgepack.records.evidence import Accuracy, Drop, Interval, Metric
-from edgepack.stats import bootstrap, figure, newcombe_paired
+from edgepack.stats import bootstrap, figure, newcombe_paired, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,12 +68,6 @@ def compare(
     return _drops(ours, _measures(reference, labels, spec, root))
 
 
-def chance(labels: ArrayRef | None, spec: DatasetSpec) -> float | None:
-    """What always naming the commonest class gets right, or None where there are no classes."""
-    value = metrics.chance(open_array(labels), spec) if labels else None
-    return None if value is None else figure(value)
-
-
 def _measures(
     outputs: Outputs, labels: ArrayRef | None, spec: DatasetSpec, root: Path
 ) -> tuple[Measure, ...]:
@@ -87,11 +81,13 @@ def _metric(measure: Measure) -> Metric | None:
     value = measure.overall()
     if value is None:
         return None
+    samples = int(measure.usable.sum())
     return Metric(
         name=measure.name,
         value=figure(value),
-        samples=int(measure.usable.sum()),
+        samples=samples,
         higher_is_better=measure.higher_is_better,
+        interval=None if measure.hits is None else wilson(int(measure.hits.sum()), samples),
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from edgepack.errors import DatasetError
 from edgepack.measure import predictions
 from edgepack.measure.predictions import finite_rows
+from edgepack.stats import figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -105,11 +106,20 @@ def output_name(outputs: Mapping[str, object], spec: DatasetSpec) -> str:
 
 
 def chance(labels: NDArray[Any] | None, spec: DatasetSpec) -> float | None:
-    """Share of the commonest class: what always naming it gets right. None without classes."""
-    if labels is None or not len(labels) or spec.task not in {"classification", "binary"}:
+    """The spec's first metric of always naming the commonest class, or classes for top-5.
+
+    A half for an AUC. None for metrics that have no such thing, and without labels.
+    """
+    first = (spec.metrics or STANDARD[spec.task])[:1]
+    if labels is None or not len(labels):
         return None
-    ids = predictions.class_labels(labels)
-    return float(np.unique(ids, return_counts=True)[1].max() / len(ids))
+    if first == ("auc",):
+        return 0.5
+    if not {"top-1", "top-5", "accuracy"}.intersection(first):
+        return None
+    counts = np.unique(predictions.class_labels(labels), return_counts=True)[1]
+    named = predictions.TOP if first == ("top-5",) else 1
+    return figure(float(np.sort(counts)[-named:].sum() / len(labels)))
 
 
 def _standard(array: NDArray[Any], spec: DatasetSpec) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,7 +155,7 @@ def _seen(prepared: dict[str, Prepared]) -> Row:
         digest=digest.hexdigest(),
         low=min(lows, default=0.0),
         high=max(highs, default=0.0),
-        finite=all(np.isfinite([*lows, *highs])),  # NaN and infinity reach minimum or maximum
+        finite=all(map(isfinite, (*lows, *highs))),  # NaN and infinity reach minimum or maximum
         constant=all(a.size > 1 for a in filled) and lows == highs,
         clipped=sum(one.clipped for one in prepared.values()),
     )

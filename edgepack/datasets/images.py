@@ -47,12 +47,14 @@ def decode_image(path: Path, preprocess: Preprocess) -> NDArray[Any]:
 
 
 def _converted(image: Image.Image, preprocess: Preprocess) -> Image.Image:
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I;16") or upright.mode == "I":
-        wide = np.asarray(upright, np.float32) / WIDE_TO_BYTE
-        upright = Image.fromarray(wide.round().clip(0, 255).astype(np.uint8))
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode.startswith("I;16") or image.mode == "I":
+        wide = np.asarray(image, np.float32) / WIDE_TO_BYTE
+        return Image.fromarray(wide.round().clip(0, 255).astype(np.uint8)).convert(
+            MODES[preprocess.color]
+        )
     mode = MODES[preprocess.color]
-    return upright if upright.mode == mode else upright.convert(mode)
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _fitted(image: Image.Image, resize: Resize | None) -> Image.Image:

@@ -118,6 +118,12 @@ class Session:
         return self.outputs()
 
 
+def warm() -> None:
+    """Import what every variant needs, while the machine waits for TensorFlow anyway."""
+    import_module("litert_quantizer.quantizer")
+    import_module(MODULES["ai-edge-litert"])
+
+
 def quantize(values: NDArray[Any], detail: Mapping[str, Any]) -> NDArray[Any]:
     """Float values as the input stores them: q = round(x / scale + zero_point), saturated."""
     dtype, (scale, zero_point) = detail["dtype"], detail["quantization"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from edgepack import gate
 from edgepack.bundle.contents import write_bundle
+from edgepack.engines import interpreter
 from edgepack.errors import DatasetError, UsageError
 from edgepack.files import write_atomic
 from edgepack.measure.machine import machine
@@ -110,8 +111,21 @@ def _start(session: Session, plan: Plan) -> Inputs:
     """Begin what everything waits for: TensorFlow imports while samples are decoded."""
     converted = session.branch(stages.convert, session, plan)
     samples = session.branch(stages.samples, session, plan)
+    session.branch(_warm, session, samples, converted)
     source = session.branch(_source_outputs, session, plan, samples, converted)
     return Inputs(converted=converted, samples=samples, source=source)
+
+
+def _warm(
+    session: Session,
+    samples: Future[SampleSet],
+    converted: Future[tuple[Conversion, ModelFile]],
+) -> None:
+    """Let idle workers import what they will need, if TensorFlow is not ready by then."""
+    samples.result()
+    if not converted.done():
+        for _ in range(session.cores):
+            session.general.submit(interpreter.warm)
 
 
 def _source_outputs(

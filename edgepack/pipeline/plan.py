@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from edgepack import repair, targets
 from edgepack.datasets import spec as dataset_spec
-from edgepack.datasets.digest import digest as dataset_digest
 from edgepack.errors import MissingExtraError
 from edgepack.records.stages import SourceModel
 from edgepack.savedmodel import reader
@@ -46,7 +45,6 @@ class Plan:
     settings: Settings
     spec: DatasetSpec
     root: Path
-    dataset_digest: str
     facts: SavedModelFacts
     signature: Signature
     source: SourceModel
@@ -68,7 +66,6 @@ def make(settings: Settings, work: Path) -> Plan:
         settings=settings,
         spec=spec,
         root=spec_path.parent,
-        dataset_digest=dataset_digest(spec, spec_path.parent),
         facts=facts,
         signature=signature,
         source=_source(facts, signature, work / "source"),

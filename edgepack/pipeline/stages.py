@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgepack.datasets.digest import digest
 from edgepack.datasets.prepare import Workshop, prepare, resolve
 from edgepack.engines import interpreter, quantizer, tensorflow
 from edgepack.errors import ModelError
@@ -45,7 +46,7 @@ SHARD = 2000  # samples a shard; below it, starting another interpreter costs mo
 def samples(session: Session, plan: Plan) -> SampleSet:
     """Decode, preprocess and split the dataset."""
     key = {
-        "dataset": plan.dataset_digest,
+        "dataset": digest(plan.spec, plan.root),
         "inputs": "".join(tensor.model_dump_json() for tensor in plan.signature.inputs),
         "numpy": plan.versions.numpy,
         "pillow": plan.versions.pillow,

@@ -77,10 +77,17 @@ IN_FUNCTIONS: dict[str, set[str]] = {
     "litert_quantizer": {"engines"},
 }
 # Modules beyond their room's rule: loaded by workers only.
-LOADED_BY_MODULE: dict[str, set[str]] = {
-    f"edgepack.measure.{name}": {"numpy"}
-    for name in ("accuracy", "agreement", "diagnosis", "metrics", "predictions", "timing")
-}
+LOADED_BY_MODULE: dict[str, set[str]] = (
+    {
+        f"edgepack.measure.{name}": {"numpy"}
+        for name in ("accuracy", "agreement", "diagnosis", "metrics", "predictions", "timing")
+    }
+    | {
+        f"edgepack.datasets.{name}": {"numpy"}
+        for name in ("arrays", "audio", "decode", "preprocess")
+    }
+    | {"edgepack.datasets.images": {"numpy", "PIL"}}
+)
 BANNED = {"click", "flatbuffers", "keras", "tf_keras", "pandas"}
 PRINTS = {"cli"}
 LIGHT_COMMANDS = (["--help"], ["--version"], ["verify", "--help"], ["targets"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgepack.datasets.items import Item, Pool
+from edgepack.datasets.pool import Item, Pool
 from edgepack.errors import DatasetError
 
 if TYPE_CHECKING:

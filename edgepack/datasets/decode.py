@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgepack.datasets.items import Item
+    from edgepack.datasets.pool import Item
     from edgepack.records.dataset import DatasetSpec
     from edgepack.records.tensors import Tensor
 

@@ -7,43 +7,18 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgepack.datasets.pool import Item, Pool
 from edgepack.errors import DatasetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from edgepack.datasets.pool import Label
     from edgepack.records.dataset import DatasetSpec
 
 IMAGES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"))
 SOUNDS = frozenset((".wav",))
-Label = int | float | None
-
-
-@dataclass(frozen=True)
-class Item:
-    """One sample before it is decoded.
-
-    Attributes:
-        name: stable and unique in its pool; what messages call it.
-        label: class index, target value, or None.
-        row: its row in an array or table; 0 for a file of its own.
-        cells: its cells of a table, as numbers.
-    """
-
-    name: str
-    label: Label = None
-    row: int = 0
-    cells: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Everything below one path, sorted by name, and the class names its labels are indices of."""
-
-    path: str
-    items: tuple[Item, ...]
-    classes: tuple[str, ...]
 
 
 def list_items(spec: DatasetSpec, root: Path, path: str) -> Pool:

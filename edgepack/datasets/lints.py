@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from edgepack.datasets.decode import Row
-    from edgepack.datasets.items import Item
+    from edgepack.datasets.pool import Item
     from edgepack.records.dataset import DatasetSpec, Split
 
 EXAMPLES = 5

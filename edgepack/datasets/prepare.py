@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgepack.datasets import decode, lints, splits
 from edgepack.datasets.decode import Row, Source
-from edgepack.datasets.items import Item, Pool, list_items
+from edgepack.datasets.items import list_items
 from edgepack.datasets.spec import split_spec
 from edgepack.errors import DatasetError
 from edgepack.records.dataset import SPLITS, ArrayRef, SampleSet, SplitData
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from concurrent.futures import Executor
 
+    from edgepack.datasets.pool import Item, Pool
     from edgepack.records.dataset import DatasetSpec, Lint, Split
     from edgepack.records.tensors import Tensor
 

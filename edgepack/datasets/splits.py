@@ -13,7 +13,7 @@ from edgepack.records.dataset import SPLITS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from edgepack.datasets.items import Item, Pool
+    from edgepack.datasets.pool import Item, Pool
     from edgepack.records.dataset import DatasetSpec, Split
 
 

@@ -8,7 +8,9 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Record)
 RESULT = "result.json"
+KEEP_DAYS = 30.0
+DAY = 86_400
 FORMAT = "1"  # raise when what a stage stores changes its meaning
 
 
@@ -47,7 +51,8 @@ class Cache:
 
     def directory(self, stage: str, key: Mapping[str, str]) -> Path:
         """Where the result of `stage` for `key` is, or would be."""
-        text = json.dumps({"format": FORMAT, "stage": stage, **key}, sort_keys=True)
+        made_by = {"format": FORMAT, "edgepack": version("edgepack")}
+        text = json.dumps({**made_by, "stage": stage, **key}, sort_keys=True)
         return self.root / stage / hashlib.sha256(text.encode()).hexdigest()[:40]
 
     def lookup(self, stage: str, key: Mapping[str, str], kind: type[R]) -> tuple[R, Path] | None:
@@ -71,6 +76,14 @@ class Cache:
             OutputError: the cache directory cannot be written.
         """
         return self.lookup(stage, key, kind) or self._fill(stage, key, make)
+
+    def prune(self, days: float = KEEP_DAYS) -> None:
+        """Remove entries that no build used for so long, and what killed builds left."""
+        oldest = time.time() - days * DAY
+        for entry in self.root.glob("*/*"):
+            with contextlib.suppress(OSError):
+                if entry.stat().st_mtime < oldest:
+                    shutil.rmtree(entry)
 
     def _fill(
         self, stage: str, key: Mapping[str, str], make: Callable[[Path], R]

@@ -1,3 +1,4 @@
+import os
 import threading
 
 import pytest
@@ -98,3 +99,22 @@ def test_the_root_follows_the_environment(monkeypatch, tmp_path):
     assert default_root() == tmp_path / "edgepack"
     monkeypatch.setenv("EDGEPACK_CACHE", str(tmp_path / "own"))
     assert default_root() == tmp_path / "own"
+
+
+def test_pruning_removes_what_no_build_used_for_long(tmp_path):
+    cache = Cache(tmp_path)
+    _, old = cache.stage("s", {"a": "1"}, Statistics, _make(1, []))
+    _, new = cache.stage("s", {"a": "2"}, Statistics, _make(2, []))
+    os.utime(old, (0, 0))
+    cache.prune()
+    assert not old.exists()
+    assert new.exists()
+
+
+def test_using_an_entry_keeps_it(tmp_path):
+    cache = Cache(tmp_path)
+    _, entry = cache.stage("s", {}, Statistics, _make(1, []))
+    os.utime(entry, (0, 0))
+    assert cache.lookup("s", {}, Statistics)
+    cache.prune()
+    assert entry.exists()

@@ -46,10 +46,10 @@ def convert(source: SourceModel, target: Path) -> Conversion:
     """
     tf = import_tensorflow()
 
-    converter = tf.lite.TFLiteConverter.from_saved_model(
-        source.path, signature_keys=[source.signature], tags=set(source.tags)
-    )
     try:
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            source.path, signature_keys=[source.signature], tags=set(source.tags)
+        )
         content = converter.convert()
     except Exception as error:
         raise _refusal(source, error) from error

@@ -69,6 +69,7 @@ def build(request: Request) -> BuildResult:
         if request.baseline:
             release = releases.load(request.baseline, session.work / "baseline")
         measured = _measure(session, plan, release)
+    request.cache.prune()
     return _deliver(request, _judge(request, plan, measured))
 
 

@@ -48,7 +48,7 @@ def _drop(limit: Limit, old: BaselineEvidence, new: VariantEvidence) -> Check:
     drop = next((d for d in old.drops if first and d.metric == first.name), None)
     if first is None or drop is None:
         return limit.unmeasured(UNDEFINED)
-    return drop_check(limit, drop, first, first.name)
+    return drop_check(limit, drop, first)
 
 
 def _latency(limit: Limit, old: BaselineEvidence) -> Check:

@@ -82,7 +82,7 @@ class Limit:
             outcome=outcome,
             interval=interval,
             samples_needed=count,
-            detail=". ".join(filter(None, (detail, _doubt(outcome, count)))),
+            detail="; ".join(filter(None, (detail, _doubt(outcome, count)))),
         )
 
 
@@ -94,13 +94,12 @@ def _doubt(outcome: Outcome, needed: int | None) -> str:
     return f"about {needed} samples would decide, if the rates stay as they are"
 
 
-def drop_check(limit: Limit, drop: Drop, metric: Metric, detail: str = "") -> Check:
+def drop_check(limit: Limit, drop: Drop, metric: Metric) -> Check:
     """Hold a drop against a budget; `metric` is the model's own value of the same metric."""
     return limit.estimated(
         drop.value,
         drop.interval,
         lambda: samples_needed(_drop_interval(drop, metric), drop.samples, limit.budget),
-        detail,
     )
 
 

@@ -49,10 +49,10 @@ def _expected_check(source: SourceEvidence, model: ModelSettings) -> Check | Non
     if first is None:
         return _expected(None, expected, "fail", f"{NO_LABELS}, or {UNDEFINED}")
     off = round(abs(first.value - expected), 9)
-    detail = f"{first.name} may be off by {tolerance:g} and is off by {off:.4g}"
+    detail = f"it is off by {off:.4g}, and may be by {tolerance:g}"
     if off <= tolerance:
         return _expected(first, expected, "pass", detail)
-    return _expected(first, expected, "fail", ". ".join(filter(None, (detail, source.diagnosis))))
+    return _expected(first, expected, "fail", _with(detail, source.diagnosis))
 
 
 def _expected(first: Metric | None, expected: float, outcome: Outcome, detail: str) -> Check:
@@ -80,8 +80,7 @@ def _chance_check(source: SourceEvidence, first: Metric, chance: float, as_decla
         outcome = "inconclusive"
     else:
         outcome = "fail"
-    said = f"{first.name} cannot be told from always naming the commonest class"
-    details = [] if outcome == "pass" else [said, source.diagnosis]
+    said = f"{first.samples} samples do not tell it from always naming the commonest class"
     return Check(
         subject=SUBJECT,
         name="above_chance",
@@ -89,5 +88,9 @@ def _chance_check(source: SourceEvidence, first: Metric, chance: float, as_decla
         budget=chance,
         outcome=outcome,
         interval=interval,
-        detail=". ".join(filter(None, details)),
+        detail="" if outcome == "pass" else _with(said, source.diagnosis),
     )
+
+
+def _with(detail: str, diagnosis: str) -> str:
+    return f"{detail}; {diagnosis}" if diagnosis else detail

@@ -103,7 +103,7 @@ def first_drop_check(limit: Limit, accuracy: Accuracy, first: Metric) -> Check:
     metric = next((m for m in accuracy.metrics if m.name == first.name), None)
     if drop is None or metric is None:
         return limit.unmeasured(f"{first.name}: {UNDEFINED}")
-    return drop_check(limit, drop, metric, first.name)
+    return drop_check(limit, drop, metric)
 
 
 def _unlabelled_drop_check(limit: Limit, accuracy: Accuracy, budget: Budget) -> Check:
@@ -126,8 +126,8 @@ def min_accuracy_check(subject: str, name: str, budget: float, accuracy: Accurac
     first = accuracy.metrics[0]
     limit = Limit(subject, name, budget, at_most=not first.higher_is_better)
     if first.interval is None:
-        return limit.exact(first.value, first.name)
-    return share_check(limit, first.value, first.samples, first.name)
+        return limit.exact(first.value)
+    return share_check(limit, first.value, first.samples)
 
 
 def _agreement_check(limit: Limit, accuracy: Accuracy) -> Check:

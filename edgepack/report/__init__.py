@@ -1,0 +1,1 @@
+"""Reports: the same record as JSON, Markdown and a terminal's text."""

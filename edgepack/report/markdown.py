@@ -1,0 +1,163 @@
+"""`report.md`: a comment for a pull request, verdict first."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import astuple
+from typing import TYPE_CHECKING
+
+from edgepack.report import figures, rows, wording
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from edgepack.records.evidence import Latency
+    from edgepack.records.report import Report
+
+MARKUP = re.compile(r"([\\`*_\[\]|~]|^[-+#])")
+HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+LINKING = re.compile(r"([@#])(?=\w)|(?<=\w)(:)(?=//)|(?<=\bwww)(\.)")
+INVISIBLE = "\u200b"  # between the parts of what GitHub would make a mention or a link of
+
+
+def render(report: Report) -> str:
+    """The report as GitHub's Markdown. Text of the user's can neither format nor notify."""
+    sections = (
+        _head(report),
+        _table(astuple(rows.headings(report)), map(astuple, rows.rows(report)), numbers=True),
+        *_findings(report),
+        *_baseline(report),
+        _facts(report),
+        *_details(report),
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def escape(text: str) -> str:
+    """Text of the user's as text: no markup, no HTML, no mention, no link, one line."""
+    flat = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    unlinked = LINKING.sub(lambda found: f"{found.group()}{INVISIBLE}", flat)
+    marked = MARKUP.sub(r"\\\1", unlinked)
+    return "".join(HTML.get(character, character) for character in marked)
+
+
+def _head(report: Report) -> str:
+    name = f"{escape(report.name)} {escape(report.version)}"
+    return f"## {name}: {escape(wording.verdict(report))}"
+
+
+def _findings(report: Report) -> Iterator[str]:
+    """What failed and what is in doubt, each in a sentence."""
+    for outcome in wording.OPEN:
+        found = wording.checks(report, outcome)
+        if found:
+            lines = (f"- {escape(wording.sentence(check, report))}" for check in found)
+            yield "\n".join((f"**{wording.TITLES[outcome]}**\n", *lines))
+
+
+def _baseline(report: Report) -> Iterator[str]:
+    if report.evidence.baseline:
+        lines = (rows.baseline_row(old, report) for old in report.evidence.baseline)
+        yield "**Against the last release**"
+        yield _table(rows.BASELINE_HEADINGS, lines)
+
+
+def _facts(report: Report) -> str:
+    """Bundle, targets, machine: one line each."""
+    return "\n".join(f"- {line}" for line in _fact_lines(report))
+
+
+def _fact_lines(report: Report) -> Iterator[str]:
+    if report.bundle is None:
+        yield "Bundle: withheld"
+    else:
+        size = figures.size(report.bundle.size_bytes)
+        yield f"Bundle: {escape(report.bundle.path)}, {size}, SHA-256 `{report.bundle.sha256}`"
+    for target in report.targets:
+        yield f"Target {escape(target.name)}: {escape(', '.join(target.variants)) or 'none'}"
+    yield f"Samples: {_samples(report)} of {escape(report.dataset.name)}"
+    timed = [one.latency for one in report.evidence.variants if one.latency]
+    if timed:
+        where = _conditions(report, timed[0])
+        yield f"Latency: {where}; ratios are to float32. {wording.HOST_NOTE}"
+
+
+def _samples(report: Report) -> str:
+    counts = report.dataset.samples.items()
+    return ", ".join(f"{count} to {split}" for split, count in counts if count)
+
+
+def _conditions(report: Report, latency: Latency) -> str:
+    machine = report.evidence.machine
+    where = f"{machine.cpu}, " if machine else ""
+    threads = "1 thread" if latency.threads == 1 else f"{latency.threads} threads"
+    delegate = f" with {latency.delegate}" if latency.delegate else ""
+    return escape(f"{where}{threads}, {latency.runtime} {latency.runtime_version}{delegate}")
+
+
+def _details(report: Report) -> Iterator[str]:
+    """What few readers want, folded away."""
+    yield _folded("All checks", _check_table(report))
+    yield _folded("Agreement with the source, by output", _agreement_table(report))
+    yield _folded("Source, dataset and tools", "\n".join(_origin_lines(report)))
+    remarks = [
+        *(f"- {lint.level}: {escape(lint.message)}" for lint in report.lints),
+        *(f"- {v.variant}: {escape(v.note)}" for v in report.evidence.variants if v.note),
+    ]
+    if remarks:
+        yield _folded("Remarks", "\n".join(remarks))
+
+
+def _check_table(report: Report) -> str:
+    lines = (
+        (
+            check.subject,
+            check.name,
+            wording.value(check, check.value, report),
+            wording.value(check, check.budget, report),
+            wording.MARKS[check.outcome],
+        )
+        for check in report.verdict.checks
+    )
+    return _table(("Subject", "Check", "Value", "Budget", "Outcome"), lines)
+
+
+def _agreement_table(report: Report) -> str:
+    lines = (
+        (
+            variant.variant,
+            one.output,
+            *(
+                figures.NONE if number is None else figures.significant(number, 4)
+                for number in (one.top1, one.cosine, one.snr_db, one.max_abs_error)
+            ),
+        )
+        for variant in report.evidence.variants
+        for one in variant.accuracy.agreement
+    )
+    return _table(("Variant", "Output", "top-1", "Cosine", "SNR, dB", "Largest error"), lines)
+
+
+def _origin_lines(report: Report) -> Iterator[str]:
+    source, tools = report.source, report.tools
+    yield f"- Source: SHA-256 `{source.digest}`, signature {escape(source.signature)}"
+    yield f"- Source written by TensorFlow {escape(source.tensorflow_version) or 'unknown'}"
+    for repair in source.repairs:
+        yield f"- Repaired: {escape(repair.what)}, because {escape(repair.why)}"
+    yield f"- Dataset: SHA-256 `{report.dataset.digest}`, seed {report.dataset.seed}"
+    yield f"- edgepack {tools.edgepack}, TensorFlow {tools.tensorflow}, Python {tools.python}"
+    yield f"- {escape(tools.quantizer)}, {escape(tools.runtime)}"
+
+
+def _folded(title: str, body: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
+
+
+def _table(
+    headings: tuple[str, ...], lines: Iterable[tuple[str, ...]], *, numbers: bool = False
+) -> str:
+    """A table; `numbers` sets all columns but the first to the right."""
+    rule = ["---", *(["---:" if numbers else "---"] * (len(headings) - 1))]
+    body = ([escape(cell) for cell in line] for line in (headings, *lines))
+    first, *rest = ("| " + " | ".join(line) + " |" for line in body)
+    return "\n".join((first, "| " + " | ".join(rule) + " |", *rest))

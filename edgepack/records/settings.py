@@ -53,9 +53,17 @@ class Budgets(Record):
 class ModelSettings(Record):
     """Which model is built, and what training said of it."""
 
-    path: str = Field(description="SavedModel directory, relative to the config file")
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
-    version: str = Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+(?:[-+][0-9A-Za-z.+-]+)?$")
+    path: str = Field(min_length=1, description="SavedModel directory, relative to the config file")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=100,
+        description="letters, digits, dots, dashes and underscores, such as pet-classifier",
+    )
+    version: str = Field(
+        pattern=r"^[0-9]+\.[0-9]+\.[0-9]+(?:[-+][0-9A-Za-z.+-]+)?$",
+        max_length=100,
+        description="three numbers with dots, such as 1.2.0 or 1.2.0-rc.1",
+    )
     signature: str = Field(
         "", description="SignatureDef to build; the only one, or serving_default"
     )
@@ -86,7 +94,7 @@ class Settings(Record):
     """One build, wholly described. Paths are absolute once loaded."""
 
     model: ModelSettings
-    dataset: str = Field(description="dataset spec, relative to the config file")
+    dataset: str = Field(min_length=1, description="dataset spec, relative to the config file")
     variants: tuple[VariantName, ...] = ("float32", "float16", "int8")
     targets: tuple[str, ...] = Field(
         (), description="names of built-in profiles, or paths to .toml files"
@@ -94,4 +102,8 @@ class Settings(Record):
     budgets: Budgets = Budgets()
     latency: LatencySettings = LatencySettings()
     limits: Limits = Limits()
-    output: str = "dist"
+    output: str = Field(
+        "dist",
+        min_length=1,
+        description="directory for bundle and reports, relative to the config file",
+    )

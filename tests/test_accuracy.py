@@ -238,9 +238,20 @@ def test_what_does_not_fit_is_said(evaluate, answers, labels, spec, message):
     assert message in str(caught.value)
 
 
-def test_one_sample_is_too_few_for_an_interval(evaluate):
-    with pytest.raises(DatasetError, match="too few"):
-        evaluate([[1.0]], [1.0], reference=[[1.0]], task="regression", metrics=("mae",))
+def test_one_sample_is_too_few_for_a_drop(evaluate):
+    found = evaluate([[1.0]], [1.0], reference=[[1.0]], task="regression", metrics=("mae",))
+    assert _values(found) == {"mae": 0}
+    assert not found.drops
+
+
+def test_resamples_that_a_users_function_refuses_are_left_out(evaluate, tmp_path):
+    body = "    assert labels.any(), 'no positives'\n    return outputs['y'][labels > 0].mean()\n"
+    (tmp_path / "own_positives.py").write_text(f"def f(labels, outputs):\n{body}")
+    labels = np.arange(20) == 7  # a third of all resamples miss it
+    answers = RNG.random((20, 1))
+    spec = {"task": "binary", "metrics": ("own_positives:f",)}
+    (drop,) = evaluate(answers, labels.astype(int), reference=answers + 0.25, **spec).drops
+    assert (drop.value, drop.interval.low, drop.interval.high) == _near((0.25, 0.25, 0.25))
 
 
 def test_without_labels_there_is_agreement_and_health_alone(outputs, tmp_path):
@@ -348,3 +359,40 @@ def test_chance_is_the_first_metric_of_knowing_nothing(store, spec, labels, expe
     spec = DatasetSpec(name="d", kind="arrays", **spec)
     assert measure_chance(store(labels), spec).value == expected
     assert measure_chance(None, spec).value is None
+
+
+def test_sigmoids_agree_where_they_decide_alike(outputs):
+    theirs = np.array([[0.1], [0.4], [0.6], [0.9]])
+    mine = np.array([[0.2], [0.55], [0.7], [np.nan]])
+    (found,) = agreement(outputs(mine), outputs(theirs), "binary")
+    assert found.top1 == 0.5
+
+
+def test_class_indices_agree_where_they_are_equal(outputs):
+    (found,) = agreement(outputs([3, 1, 2]), outputs([3, 1, 0]), "classification")
+    assert found.top1 == _near(2 / 3)
+
+
+def test_single_values_are_compared_over_all_samples(outputs):
+    theirs, mine = RNG.random((50, 1)), RNG.random((50, 1))
+    (found,) = agreement(outputs(mine), outputs(theirs), "regression")
+    assert found.cosine == _near(sk.pairwise.cosine_similarity(mine.T, theirs.T)[0, 0])
+    assert found.top1 is None
+
+
+@pytest.mark.parametrize(
+    ("task", "shape", "scored"),
+    [
+        ("regression", (4, 3), False),
+        ("none", (4, 3), True),
+        ("classification", (4, 3), True),
+        ("classification", (4, 2, 2, 3), False),
+        ("segmentation", (4, 2, 2, 3), True),
+        ("segmentation", (4, 3), False),
+    ],
+)
+def test_the_task_says_what_scores_of_classes_are(outputs, task, shape, scored):
+    answers = RNG.random(shape)
+    (found,) = agreement(outputs(answers), outputs(answers), task)
+    assert (found.top1 is not None) == scored
+    assert found.cosine == 1

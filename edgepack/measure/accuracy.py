@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from math import isfinite, nan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,7 +51,7 @@ def evaluate(
         samples=candidate.samples,
         metrics=tuple(m for m in map(_metric, own) if m),
         drops=_drops(own, _measures(reference, labels, spec, root)) if reference else (),
-        agreement=agreement(candidate, reference) if reference else (),
+        agreement=agreement(candidate, reference, spec.task) if reference else (),
         health=health(candidate),
     )
 
@@ -113,33 +113,39 @@ def _drop(mine: Measure, other: Measure) -> Drop | None:
 
 
 def _resampled_drop(mine: Measure, other: Measure) -> Drop | None:
-    """The difference on the samples that both answer with finite values; positive is worse."""
+    """The difference on the samples that both answer with finite values; positive is worse.
+
+    None where it is undefined, or where fewer than two samples leave its interval so.
+    """
     rows = np.flatnonzero(mine.usable & other.usable)
     sign = 1.0 if mine.higher_is_better else -1.0
 
     def difference(chosen: NDArray[np.intp]) -> float:
         return sign * (other.value(chosen) - mine.value(chosen))
 
-    value = difference(rows) if len(rows) else float("nan")
-    if not isfinite(value):
+    value = difference(rows) if len(rows) > 1 else nan
+    interval = _interval(rows, difference) if isfinite(value) else None
+    if interval is None:
         return None
-    return Drop(
-        metric=mine.name,
-        value=figure(value),
-        interval=_interval(mine.name, rows, difference),
-        samples=len(rows),
-    )
+    return Drop(metric=mine.name, value=figure(value), interval=interval, samples=len(rows))
 
 
 def _interval(
-    name: str, rows: NDArray[np.intp], statistic: Callable[[NDArray[np.intp]], float]
-) -> Interval:
-    """By seeded resamples of whole samples, the same ones for both models."""
-    if len(rows) < 2:  # noqa: PLR2004
-        raise DatasetError(
-            f"{len(rows)} sample is too few to say how far {name} may be off",
-            hint="Give the evaluate split more samples.",
-        )
-    return bootstrap(
-        lambda drawn: statistic(np.repeat(rows, drawn)), len(rows), resamples=RESAMPLES
-    )
+    rows: NDArray[np.intp], statistic: Callable[[NDArray[np.intp]], float]
+) -> Interval | None:
+    """By seeded resamples of whole samples, the same ones for both models.
+
+    Resamples that a user's function refuses, as they may lack a class, are left out; None where it
+    refuses all.
+    """
+
+    def drawn(counts: NDArray[np.int64]) -> float:
+        try:
+            return statistic(np.repeat(rows, counts))
+        except DatasetError:
+            return nan
+
+    try:
+        return bootstrap(drawn, len(rows), resamples=RESAMPLES)
+    except ValueError:
+        return None

@@ -10,21 +10,26 @@ import numpy as np
 
 from edgepack.engines.arrays import open_array
 from edgepack.errors import ModelError
-from edgepack.measure.predictions import chunks, flat
+from edgepack.measure.predictions import chunks, class_ids, columns, flat
 from edgepack.records.evidence import Agreement, OutputHealth
 from edgepack.stats import figure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgepack.records.dataset import Outputs
+    from edgepack.records.dataset import Outputs, Task
 
 SCORES = 2  # dimensions of [n, classes]
 SCORE_MAPS = 4  # dimensions of [n, height, width, classes]
+DECIDED: tuple[Task, ...] = ("classification", "binary")  # a single number is a class, or a sigmoid
 
 
-def agreement(candidate: Outputs, reference: Outputs) -> tuple[Agreement, ...]:
+def agreement(candidate: Outputs, reference: Outputs, task: Task = "none") -> tuple[Agreement, ...]:
     """Compare every output with the reference's of the same name.
+
+    The task says whether numbers are scores of classes: a regression has none, and maps of them
+    are those of a segmentation. Of an output of one number a sample, cosine is that of all samples
+    together, for two single numbers always point the same way or the opposite one.
 
     Errors are taken over the elements that are finite in both. A sample that is not finite has
     another argmax and, where the reference's is, a cosine of 0. A figure without anything to take
@@ -38,7 +43,7 @@ def agreement(candidate: Outputs, reference: Outputs) -> tuple[Agreement, ...]:
         missing = "model" if lone[0] in reference.arrays else "reference"
         raise ModelError(f"the {missing} has no output {lone[0]!r}, which the other has")
     return tuple(
-        _compare(name, open_array(candidate.arrays[name]), open_array(reference.arrays[name]))
+        _compare(name, open_array(candidate.arrays[name]), open_array(reference.arrays[name]), task)
         for name in sorted(reference.arrays)
     )
 
@@ -117,24 +122,43 @@ def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return unit
 
 
-def _compare(name: str, mine: NDArray[Any], theirs: NDArray[Any]) -> Agreement:
+def _compare(name: str, mine: NDArray[Any], theirs: NDArray[Any], task: Task) -> Agreement:
     if mine.shape != theirs.shape:
         raise ModelError(
             f"output {name!r} has shape {mine.shape[1:]}, the reference's {theirs.shape[1:]}"
             if len(mine) == len(theirs)
             else f"output {name!r} has {len(mine)} samples, the reference's {len(theirs)}"
         )
-    sums = _Sums(_scores(mine))
+    sums = _Sums(_scores(mine, task))
     with np.errstate(over="ignore"):
         for part in chunks(mine):
             sums.add(flat(mine[part]), flat(theirs[part]))
-    return _figures(name, len(mine), sums)
+    found = _figures(name, len(mine), sums)
+    return found if columns(mine) > 1 else _of_single_numbers(found, mine, theirs, task)
 
 
-def _scores(array: NDArray[Any]) -> int:
+def _of_single_numbers(
+    found: Agreement, mine: NDArray[Any], theirs: NDArray[Any], task: Task
+) -> Agreement:
+    """Cosine over all samples; as top-1, the share of equal class indices or decisions."""
+    cosines = _cosines(flat(mine).reshape(1, -1), flat(theirs).reshape(1, -1))
+    top1 = None
+    if task in DECIDED:
+        answer = class_ids(mine)
+        top1 = figure(float(((answer == class_ids(theirs)) & (answer >= 0)).mean()))
+    return found.model_copy(
+        update={"cosine": _figure(cosines[0]) if cosines else None, "top1": top1}
+    )
+
+
+def _scores(array: NDArray[Any], task: Task) -> int:
     """Classes on the last axis of [n, classes] or [n, height, width, classes]; 0 elsewhere."""
-    last = array.shape[-1]
-    return last if array.ndim in {SCORES, SCORE_MAPS} and last > 1 else 0
+    ranks = {
+        "none": {SCORES, SCORE_MAPS},
+        "regression": set[int](),
+        "segmentation": {SCORE_MAPS},
+    }.get(task, {SCORES})
+    return array.shape[-1] if array.ndim in ranks and array.shape[-1] > 1 else 0
 
 
 def _figures(name: str, samples: int, sums: _Sums) -> Agreement:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 WINDOW = 10  # invocations compared with the ones before
 STABLE = 0.05  # relative change of the windows' medians that counts as stable
 WARMUP_NS = 1_000_000_000
-BLOCK_NS = 8_000_000  # long enough that the clock and the loop do not matter
+BLOCK_NS = 5_000_000  # long enough that the clock and the loop do not matter
 MAX_BLOCK = 50
 
 

@@ -54,7 +54,8 @@ def samples(session: Session, plan: Plan) -> SampleSet:
 
     def make(directory: Path) -> SampleSet:
         session.tell("samples", f"decoding {plan.spec.name}")
-        workshop = Workshop(session.general, directory, session.cores)
+        shards = max(1, session.cores - 1)  # one core is TensorFlow's: all else waits for it
+        workshop = Workshop(session.general, directory, shards)
         return prepare(plan.spec, plan.root, plan.signature.inputs, workshop)
 
     found, directory = session.cache.stage("samples", key, SampleSet, make)

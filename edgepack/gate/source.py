@@ -26,8 +26,10 @@ def source_checks(source: SourceEvidence, model: ModelSettings) -> Iterator[Chec
     if expected:
         yield expected
     if source.chance is not None and source.accuracy.metrics:
-        as_declared = expected is not None and expected.outcome == "pass"
-        yield _chance_check(source, source.accuracy.metrics[0], source.chance, as_declared)
+        first, declared = source.accuracy.metrics[0], bool(expected and expected.outcome == "pass")
+        told = expected is not None and not declared  # the cause is not said twice
+        cause = "" if told else source.diagnosis
+        yield _chance_check(first, source.chance, cause, declared=declared)
 
 
 def _health_checks(source: SourceEvidence) -> Iterator[Check]:
@@ -67,7 +69,7 @@ def _expected(first: Metric | None, expected: float, outcome: Outcome, detail: s
     )
 
 
-def _chance_check(source: SourceEvidence, first: Metric, chance: float, as_declared: bool) -> Check:
+def _chance_check(first: Metric, chance: float, diagnosis: str, *, declared: bool) -> Check:
     """The first metric must be clearly above that of always naming the commonest class.
 
     Where it is as the user declared it to be, and only the samples are too few to tell it from
@@ -76,7 +78,7 @@ def _chance_check(source: SourceEvidence, first: Metric, chance: float, as_decla
     interval = first.interval or wilson(first.value * first.samples, first.samples)
     if interval.low > chance:
         outcome: Outcome = "pass"
-    elif first.value > chance and as_declared:
+    elif first.value > chance and declared:
         outcome = "inconclusive"
     else:
         outcome = "fail"
@@ -88,7 +90,7 @@ def _chance_check(source: SourceEvidence, first: Metric, chance: float, as_decla
         budget=chance,
         outcome=outcome,
         interval=interval,
-        detail="" if outcome == "pass" else _with(said, source.diagnosis),
+        detail="" if outcome == "pass" else _with(said, diagnosis),
     )
 
 

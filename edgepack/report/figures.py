@@ -31,8 +31,8 @@ def size(count: float) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """A time: 0.0812 ms."""
-    return f"{significant(value)} ms"
+    """A time: 0.081 ms, 3.70 ms."""
+    return f"{significant(value, 2 if value < 1 else 3)} ms"
 
 
 def change(ratio: float) -> str:

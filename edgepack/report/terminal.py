@@ -125,7 +125,7 @@ def _refusal(report: Report) -> Iterator[str]:
     for check in (check for outcome in outcomes for check in wording.checks(report, outcome)):
         yield f"  {check.subject} {check.name}"
     if report.evidence.source.diagnosis:
-        yield f"Likely   {report.evidence.source.diagnosis}"
+        yield f"Cause    {report.evidence.source.diagnosis}"
 
 
 def _places(result: BuildResult) -> Iterator[str]:

@@ -45,8 +45,8 @@ def read(path: Path) -> SavedModelFacts:
         UsageError: there is no SavedModel at `path`; says what is there instead.
         ModelError: the SavedModel is damaged or incomplete.
     """
-    _require_directory(path)
     try:
+        _require_directory(path)
         meta = _choose(messages.meta_graphs((path / GRAPH).read_bytes()), path)
         graph = messages.graph(meta)
         return _facts(path, meta, graph)
@@ -57,7 +57,9 @@ def read(path: Path) -> SavedModelFacts:
             hint="Save or copy the model again; the file may have been cut short.",
         ) from error
     except OSError as error:
-        raise UsageError(f"cannot be read: {error.strerror}", where=error.filename) from error
+        raise UsageError(
+            f"cannot be read: {error.strerror}", where=error.filename or path
+        ) from error
 
 
 def select_signature(facts: SavedModelFacts, name: str = "") -> Signature:
@@ -173,7 +175,8 @@ def _require_variables(path: Path, ops: tuple[OpUse, ...]) -> None:
         return
     directory = path / VARIABLES
     index, shards = directory / "variables.index", list(directory.glob("variables.data-*"))
-    expected = max((int(shard.name.rsplit("-of-", 1)[-1]) for shard in shards), default=1)
+    counts = [shard.name.rpartition("-of-")[2] for shard in shards]
+    expected = max((int(count) for count in counts if count.isdecimal()), default=1)
     if not index.is_file() or len(shards) < expected:
         missing = index.name if not index.is_file() else f"{expected - len(shards)} variables.data"
         raise ModelError(
@@ -209,7 +212,10 @@ def _fingerprint(path: Path) -> dict[str, str]:
     file = path / "fingerprint.pb"
     if not file.is_file():
         return {}
-    message = Message(file.read_bytes())
+    try:
+        message = Message(file.read_bytes())
+    except WireError:  # nothing depends on it
+        return {}
     values = {name: str(message.number(n)) for n, name in FINGERPRINT.items() if message.count(n)}
     uuid = message.text(FINGERPRINT_UUID)
     return {**values, "uuid": uuid} if uuid else values

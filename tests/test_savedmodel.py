@@ -1,0 +1,354 @@
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgepack.errors import EdgepackError, ModelError, UsageError
+from edgepack.savedmodel import reader
+from edgepack.savedmodel.messages import SLOT_VARIABLES
+from edgepack.savedmodel.wire import BYTES, Message, WireError, fields, without
+
+ROOT = Path(__file__).resolve().parents[1]
+DIGITS = ROOT / "calibration/digits/saved_model"
+GRAPH = (DIGITS / "saved_model.pb").read_bytes()
+WILD = ROOT.parent / "shared/data/wild"
+RECORDS = (
+    [json.loads(line) for line in (WILD / "index.jsonl").read_text().splitlines()]
+    if WILD.exists()
+    else []
+)
+needs_wild = pytest.mark.skipif(not WILD.exists(), reason="needs SavedModels from the wild")
+
+
+@pytest.fixture
+def model(tmp_path):
+    return Path(shutil.copytree(DIGITS, tmp_path / "model"))
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory):
+    return Path(shutil.copytree(DIGITS, tmp_path_factory.mktemp("scratch") / "model"))
+
+
+def _read_or_refuse(directory, data):
+    (directory / "saved_model.pb").write_bytes(data)
+    with contextlib.suppress(EdgepackError):  # anything else fails the test
+        assert reader.read(directory).path == str(directory)
+
+
+# The wire format, written here a second time, from the encoding's description.
+def _varint(value):
+    groups = [value & 0x7F]
+    while value := value >> 7:
+        groups.append(value & 0x7F)
+    return bytes([*(group | 0x80 for group in groups[:-1]), groups[-1]])
+
+
+def _field(number, kind, value):
+    key = _varint(number << 3 | kind)
+    if kind == 0:
+        return key + _varint(value)
+    if kind == 2:
+        return key + _varint(len(value)) + value
+    return key + value.to_bytes(8 if kind == 1 else 4, "little")
+
+
+numbers = st.integers(1, 9)
+flat = st.lists(
+    st.one_of(
+        st.tuples(numbers, st.just(0), st.integers(0, 2**64 - 1)),
+        st.tuples(numbers, st.just(1), st.integers(0, 2**64 - 1)),
+        st.tuples(numbers, st.just(2), st.binary(max_size=200)),
+        st.tuples(numbers, st.just(5), st.integers(0, 2**32 - 1)),
+    ),
+    max_size=8,
+)
+
+
+def _message(entries):
+    return b"".join(_field(*entry) for entry in entries)
+
+
+def _found(data):
+    return [(f.number, f.value, data[f.start : f.end]) for f in fields(data)]
+
+
+@given(flat)
+def test_every_field_is_read_as_it_was_written(entries):
+    data = _message(entries)
+    for (number, kind, value), found in zip(entries, fields(data), strict=True):
+        assert found.number == number
+        assert (data[found.start : found.end] if kind == BYTES else found.value) == value
+
+
+@given(flat, numbers)
+def test_without_a_field_all_others_stay_byte_for_byte(entries, number):
+    kept = [entry for entry in entries if entry[0] != number]
+    assert without(_message(entries), (number,)) == _message(kept)
+
+
+@given(st.lists(st.tuples(flat, flat), min_size=1, max_size=4), numbers)
+def test_without_a_nested_field_lengths_are_right_and_all_others_stay(parts, number):
+    def outer(drop):
+        data = b""
+        for inner, around in parts:
+            held = [entry for entry in inner if not (drop and entry[0] == number)]
+            data += _field(2, 2, _message(held)) + _message([e for e in around if e[0] != 2])
+        return data
+
+    assert without(outer(drop=False), (2, number)) == outer(drop=True)
+
+
+def test_without_what_is_not_there_changes_nothing():
+    assert without(GRAPH, SLOT_VARIABLES) == GRAPH
+
+
+@given(st.binary(max_size=60))
+def test_bytes_are_a_message_or_a_wire_error(data):
+    with contextlib.suppress(WireError):
+        found = _found(data)
+        assert sum(Message(data).count(n) for n in {f[0] for f in found}) == len(found)
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_never_crash_the_reader(scratch, data):
+    _read_or_refuse(scratch, data)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, len(GRAPH) - 1), st.integers(0, 255)), min_size=1, max_size=20
+    )
+)
+def test_mutations_never_crash_the_reader(scratch, changes):
+    data = bytearray(GRAPH)
+    for at, value in changes:
+        data[at] = value
+    _read_or_refuse(scratch, bytes(data))
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 4000), st.binary(min_size=1, max_size=8))
+def test_mutations_near_the_start_never_crash_the_reader(scratch, at, patch):
+    _read_or_refuse(scratch, GRAPH[:at] + patch + GRAPH[at + len(patch) :])
+
+
+@settings(max_examples=60)
+@given(st.integers(1, len(GRAPH) - 1))
+def test_a_truncated_graph_is_always_refused(scratch, size):
+    (scratch / "saved_model.pb").write_bytes(GRAPH[:size])
+    with pytest.raises(ModelError):
+        reader.read(scratch)
+
+
+def test_facts_of_the_digits_model():
+    facts = reader.read(DIGITS)
+    assert facts.tags == ("serve",)
+    assert facts.tensorflow_version.startswith("2.")
+    assert [s.name for s in facts.signatures] == [
+        "__saved_model_init_op",
+        "serve",
+        "serving_default",
+    ]
+    signature = reader.select_signature(facts)
+    assert signature.name == "serving_default"
+    assert signature.method == "tensorflow/serving/predict"
+    (image,), (scores,) = signature.inputs, signature.outputs
+    assert (image.name, image.dtype, image.shape) == ("image", "float32", (-1, 8, 8, 1))
+    assert (scores.name, scores.dtype, scores.shape) == ("scores", "float32", (-1, 10))
+    assert image.tensor == "serving_default_image:0"
+    files = [file for file in DIGITS.rglob("*") if file.is_file()]
+    assert facts.size_bytes == sum(file.stat().st_size for file in files)
+    assert facts.variables_bytes == sum(
+        file.stat().st_size for file in files if file.parent.name == "variables"
+    )
+    assert {op.name: op.count for op in facts.ops}["Conv2D"] == 3
+    assert not facts.stateful
+    assert facts.slot_variables == 0
+    assert facts.has_object_graph
+    assert facts.fingerprint["saved_model_checksum"].isdecimal()
+
+
+def _drop(*names):
+    def change(model):
+        for name in names:
+            (model / name).unlink()
+
+    return change
+
+
+def _emptied(model):
+    (model / "saved_model.pb").unlink()
+
+
+def _versions(model):
+    _emptied(model)
+    for version in ("2", "10"):
+        (model / version).mkdir()
+
+
+def _keras(model):
+    _emptied(model)
+    (model / "weights.h5").touch()
+
+
+def _written(data):
+    return lambda model: (model / "saved_model.pb").write_bytes(data)
+
+
+def _retagged(model):
+    tagged = without(GRAPH, (2, 1)) + _field(2, 2, _field(1, 2, _field(4, 2, b"train")))
+    (model / "saved_model.pb").write_bytes(tagged)
+
+
+def _three_shards(model):
+    index = model / "variables"
+    (index / "variables.data-00000-of-00001").rename(index / "variables.data-00000-of-00003")
+
+
+INDEX, SHARD = "variables/variables.index", "variables/variables.data-00000-of-00001"
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        (shutil.rmtree, UsageError, r"model: there is no such path\n.*model\.path"),
+        (_emptied, UsageError, r"holds no saved_model\.pb$"),
+        (_versions, UsageError, "but the version directories 10, 2; name one of them"),
+        (_keras, UsageError, r"but weights\.h5; load and export it: model\.export"),
+        (_written(b""), ModelError, r"saved_model\.pb: it holds no graph"),
+        (_written(GRAPH[:5000]), ModelError, r"not a whole SavedModel: .* byte \d+"),
+        (_written(b"<html>404</html>"), ModelError, "not a whole SavedModel"),
+        (_drop(INDEX), ModelError, r"has variables, and variables\.index is missing"),
+        (_drop(SHARD), ModelError, r"has variables, and 1 variables\.data is missing"),
+        (_drop(INDEX, SHARD), ModelError, r"variables\.index is missing"),
+        (_three_shards, ModelError, r"has variables, and 2 variables\.data is missing"),
+        (_retagged, ModelError, r"no graph is tagged serve; their tags are: \(none\); train"),
+    ],
+)
+def test_what_is_wrong_is_said(model, change, kind, message):
+    change(model)
+    with pytest.raises(EdgepackError, match=message) as caught:
+        reader.read(model)
+    assert type(caught.value) is kind
+    assert caught.value.exit_code == {UsageError: 2, ModelError: 5}[kind]
+
+
+def test_a_file_is_no_savedmodel():
+    with pytest.raises(UsageError, match="is a file, not a SavedModel directory") as caught:
+        reader.read(DIGITS / "saved_model.pb")
+    assert caught.value.exit_code == 2
+
+
+def test_an_impossible_path_is_a_usage_error(tmp_path):
+    with pytest.raises(UsageError):
+        reader.read(tmp_path / ("x" * 5000))
+
+
+def test_stray_files_beside_the_weights_do_not_matter(model):
+    (model / "variables/variables.data-00000-of-00001.tmp").touch()
+    assert reader.read(model).signatures == reader.read(DIGITS).signatures
+
+
+def test_a_broken_fingerprint_is_left_out(model):
+    (model / "fingerprint.pb").write_bytes(b"\xff" * 20)
+    assert reader.read(model).fingerprint == {}
+
+
+def test_the_serving_graph_is_taken_among_several(model):
+    other = _field(2, 2, _field(1, 2, _field(4, 2, b"train")))
+    (model / "saved_model.pb").write_bytes(other + GRAPH)
+    assert reader.read(model).tags == ("serve",)
+
+
+@pytest.mark.parametrize(
+    ("names", "asked", "message"),
+    [
+        ((), "", "no signature with inputs and outputs"),
+        (("first", "second"), "", r"several signatures would do\n.*Known: first, second"),
+        (("first", "second"), "thrid", "no signature is called 'thrid'"),
+        (("serving_default",), "serving_defualt", r"Did you mean serving_default\?"),
+        (("first",), "__saved_model_init_op", "no signature is called '__saved_model_init_op'"),
+    ],
+)
+def test_signatures_that_cannot_be_chosen_are_named(names, asked, message):
+    with pytest.raises(ModelError, match=message):
+        reader.select_signature(_facts_with(names), asked)
+
+
+@pytest.mark.parametrize(
+    ("names", "asked", "chosen"),
+    [
+        (("only",), "", "only"),
+        (("a", "serving_default"), "", "serving_default"),
+        (("a", "b"), "b", "b"),
+    ],
+)
+def test_signatures_that_can_be_chosen(names, asked, chosen):
+    assert reader.select_signature(_facts_with(names), asked).name == chosen
+
+
+def _facts_with(names):
+    facts = reader.read(DIGITS)
+    signature = reader.select_signature(facts)
+    empty = next(s for s in facts.signatures if not s.outputs)
+    found = (empty, *(signature.model_copy(update={"name": name}) for name in names))
+    return facts.model_copy(update={"signatures": found})
+
+
+def test_digest_follows_content_and_names_and_not_the_place(model):
+    original = reader.digest(DIGITS)
+    assert reader.digest(model) == original
+    shard = model / SHARD
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    changed = reader.digest(model)
+    (model / "assets").mkdir(exist_ok=True)
+    (model / "assets/vocabulary.txt").touch()
+    assert len({original, changed, reader.digest(model)}) == 3
+
+
+def _described(facts):
+    return {
+        s.name: {
+            "inputs": {t.name: (t.dtype, t.shape, t.tensor) for t in s.inputs},
+            "outputs": {t.name: (t.dtype, t.shape, t.tensor) for t in s.outputs},
+        }
+        for s in facts.signatures
+    }
+
+
+def _expected(record):
+    def tensors(side):
+        return {
+            name: (t["dtype"], None if t["shape"] is None else tuple(t["shape"]), t["name"])
+            for name, t in side.items()
+            if t["dtype"] not in {"", "invalid", "dtype0"}
+        }
+
+    return {
+        name: {side: tensors(signature[side]) for side in ("inputs", "outputs")}
+        for name, signature in record["signatures"].items()
+    }
+
+
+@needs_wild
+@pytest.mark.parametrize("record", RECORDS, ids=[record["id"] for record in RECORDS])
+def test_models_in_the_wild_are_read_as_tensorflow_reads_them(record):
+    facts = reader.read(WILD / record["id"])
+    assert [list(facts.tags)] == record["tags"]
+    assert facts.tensorflow_version == record["tensorflow_version"]
+    assert _described(facts) == _expected(record)
+    assert {op.name: op.count for op in facts.ops} == record["ops"]
+    assert bool(facts.slot_variables) == record["has_slot_variables"]
+    assert facts.has_object_graph == record["has_object_graph"]
+    assert bool(facts.fingerprint) == record["has_fingerprint"]
+    assert facts.stateful == (record["id"] == "breizhn__DTLN/0")

@@ -1,1 +1,37 @@
-"""edgepack: convert, measure, gate and bundle TensorFlow models for devices."""
+"""edgepack: convert, measure, gate and bundle TensorFlow models for devices.
+
+`build`, `verify` and `inspect` are what the commands of the same names do; they return frozen
+records and raise `EdgepackError`. Nothing is imported before it is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgepack.api import build, inspect, verify
+    from edgepack.errors import EdgepackError
+
+    __version__: str
+
+__all__ = ["EdgepackError", "__version__", "build", "inspect", "verify"]
+
+
+def __getattr__(name: str) -> object:
+    if name in {"build", "inspect", "verify"}:
+        from edgepack import api
+
+        return getattr(api, name)
+    if name == "EdgepackError":
+        from edgepack import errors
+
+        return errors.EdgepackError
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("edgepack")
+    raise AttributeError(f"module 'edgepack' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -116,7 +116,12 @@ def _part(key: str | int) -> str:
     if isinstance(key, int):
         return f" (item {key + 1})"
     bare = _BARE.fullmatch(key)
-    return f".{key}" if bare else f".{json.dumps(key, ensure_ascii=False)}"
+    return f".{key}" if bare else f".{quoted(key)}"
+
+
+def quoted(text: str) -> str:
+    """Text as a basic string of TOML."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
 
 
 def _word(option: Any) -> str:

@@ -1,0 +1,196 @@
+"""`edgepack build`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgepack.cli.boundary import command
+from edgepack.cli.options import Json, Quiet, Verbose, utf8
+
+if TYPE_CHECKING:
+    from edgepack.cli.terminal import Terminal
+    from edgepack.config.settings import Flags
+    from edgepack.records.report import BuildResult
+
+OVER_BUDGET = 3
+INCOMPATIBLE = 6
+
+Config = Annotated[
+    Path | None,
+    typer.Argument(
+        callback=utf8, help="The edgepack.toml, or its directory.  [default: ./edgepack.toml]"
+    ),
+]
+Demo = Annotated[bool, typer.Option("--demo", help="Build the embedded digit classifier.")]
+Model = Annotated[Path | None, typer.Option(callback=utf8, help="SavedModel directory.")]
+Name = Annotated[str | None, typer.Option(help="Name of the bundle.")]
+ModelVersion = Annotated[str | None, typer.Option(help="Version of the bundle, such as 1.2.0.")]
+Signature = Annotated[str | None, typer.Option(help="Signature to build.")]
+Expected = Annotated[
+    float | None, typer.Option("--expected-accuracy", help="The source's, as training said.")
+]
+Tolerance = Annotated[
+    float | None, typer.Option("--accuracy-tolerance", help="How far that may be off.")
+]
+Dataset = Annotated[Path | None, typer.Option(callback=utf8, help="Dataset spec.")]
+Variant = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Variant to build; repeatable. Replaces the file's list."),
+]
+Target = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME", help="Target, name or path; repeatable. Replaces the file's list."
+    ),
+]
+Budget = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE",
+        help="Limit, such as max_accuracy_drop=0.01, int8.max_size_bytes=200000, "
+        "baseline.max_size_ratio=1.2 or min_agreement=off; repeatable.",
+    ),
+]
+Threads = Annotated[int | None, typer.Option(help="Threads of each interpreter.")]
+Rounds = Annotated[int | None, typer.Option(help="Rounds of latency measurement.")]
+Runtime = Annotated[str | None, typer.Option(help="ai-edge-litert or tflite-runtime.")]
+Timeout = Annotated[float | None, typer.Option(help="Longest time of one phase, seconds.")]
+Memory = Annotated[
+    int | None, typer.Option("--memory-limit", help="Most memory of a worker, bytes.")
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", callback=utf8, help="Directory for bundle and reports."),
+]
+Baseline = Annotated[
+    Path | None, typer.Option(callback=utf8, help="The last release's bundle, to compare with.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Fail what the samples cannot decide.")]
+Allow = Annotated[
+    bool, typer.Option("--allow-failed", help="Write the bundle of a refused build, marked so.")
+]
+CacheDir = Annotated[
+    Path | None,
+    typer.Option(callback=utf8, help="Where stage results are kept (EDGEPACK_CACHE)."),
+]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Take nothing from a cache.")]
+
+
+def build(
+    config: Config = None,
+    demo: Demo = False,
+    model: Model = None,
+    name: Name = None,
+    model_version: ModelVersion = None,
+    signature: Signature = None,
+    expected: Expected = None,
+    tolerance: Tolerance = None,
+    dataset: Dataset = None,
+    variant: Variant = None,
+    target: Target = None,
+    budget: Budget = None,
+    threads: Threads = None,
+    rounds: Rounds = None,
+    runtime: Runtime = None,
+    timeout: Timeout = None,
+    memory: Memory = None,
+    output: Output = None,
+    baseline: Baseline = None,
+    strict: Strict = False,
+    allow_failed: Allow = False,
+    cache_dir: CacheDir = None,
+    no_cache: NoCache = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Convert, measure and judge a SavedModel, and bundle it."""
+    with command(json=json, quiet=quiet, verbose=verbose) as terminal:
+        from edgepack import api
+        from edgepack.cli.progress import progress
+        from edgepack.config import settings
+
+        flags = settings.Flags(
+            model=_text(model),
+            name=name,
+            model_version=model_version,
+            signature=signature,
+            expected_accuracy=expected,
+            accuracy_tolerance=tolerance,
+            dataset=_text(dataset),
+            variants=tuple(variant or ()),
+            targets=tuple(target or ()),
+            budgets=tuple(budget or ()),
+            threads=threads,
+            rounds=rounds,
+            runtime=runtime,
+            timeout=timeout,
+            memory_limit=memory,
+            output=_text(output) or ("dist" if demo else None),
+        )
+        wanted = settings.load(_config(config, demo, flags), flags)
+        with progress(terminal) as emit:
+            result = api.build(
+                wanted,
+                baseline=baseline,
+                strict=strict,
+                allow_failed=allow_failed,
+                cache=cache_dir,
+                no_cache=no_cache,
+                verbose=verbose,
+                on_event=emit,
+            )
+        _say(terminal, result)
+        raise typer.Exit(_code(result))
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _config(config: Path | None, demo: bool, flags: "Flags") -> Path | None:
+    """The config file to read; None where the flags say everything.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from edgepack import builtin
+    from edgepack.config.settings import DEFAULT
+    from edgepack.errors import UsageError
+
+    if demo:
+        if config:
+            raise UsageError("--demo builds the embedded project", hint=f"Leave {config} out.")
+        return builtin.path("calibration") / "digits" / DEFAULT
+    found = config or Path()
+    if not found.is_dir():
+        return found
+    if (found / DEFAULT).is_file():
+        return found / DEFAULT
+    if config is None and flags.enough:
+        return None
+    model = found if (found / "saved_model.pb").is_file() else "SAVED_MODEL"
+    hint = f"Write one: edgepack init {model}. Or see one at work: edgepack build --demo."
+    raise UsageError(f"there is no {DEFAULT} here", where=found.absolute(), hint=hint)
+
+
+def _say(terminal: "Terminal", result: "BuildResult") -> None:
+    if terminal.json:
+        terminal.record(result)
+        return
+    from edgepack.report.terminal import render, summary
+
+    terminal.show(render(result.report), "")
+    terminal.text(summary(result))
+
+
+def _code(result: "BuildResult") -> int:
+    """0, 3 over budget, or 6 where all that fails is what targets can run."""
+    verdict = result.report.verdict
+    if verdict.passed:
+        return 0
+    refused = {"fail", "inconclusive"} if verdict.strict else {"fail"}
+    subjects = [check.subject for check in verdict.checks if check.outcome in refused]
+    only_targets = bool(subjects) and all(one.startswith("target:") for one in subjects)
+    return INCOMPATIBLE if only_targets else OVER_BUDGET

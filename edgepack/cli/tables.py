@@ -1,0 +1,185 @@
+"""What `inspect` and `targets` print for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from edgepack.config.template import shape
+from edgepack.records.facts import SavedModelFacts, TFLiteFacts
+from edgepack.report import figures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from edgepack.records.manifest import Manifest, ModelEntry
+    from edgepack.records.target import Target
+    from edgepack.records.tensors import OpUse, Quantization, Signature, Tensor
+
+OPS_SHOWN = 12
+DIGEST_SHOWN = 16
+
+
+def of(found: SavedModelFacts | TFLiteFacts | Manifest, path: Path) -> Iterator[Table]:
+    """Tables of whatever was inspected."""
+    if isinstance(found, SavedModelFacts):
+        return _saved_model(found)
+    return _tflite(found) if isinstance(found, TFLiteFacts) else _bundle(found, path)
+
+
+def targets(found: Iterable[Target]) -> Table:
+    """Target profiles, one a row."""
+    table = _grid("target", "platform", "precisions, best first", "largest", "for")
+    for one in found:
+        largest = _size(one.max_size_bytes)
+        _row(table, one.name, one.platform, " ".join(one.precisions), largest, one.description)
+    return table
+
+
+def target(found: Target) -> Table:
+    """One target profile, a line a key."""
+    return _facts(
+        ("name", found.name),
+        ("description", found.description),
+        ("platform", found.platform),
+        ("precisions", f"{', '.join(found.precisions)} (best first)"),
+        ("inputs", ", ".join(found.input_dtypes) or "any"),
+        ("outputs", ", ".join(found.output_dtypes) or "any"),
+        ("largest file", _size(found.max_size_bytes)),
+    )
+
+
+def _saved_model(found: SavedModelFacts) -> Iterator[Table]:
+    yield _facts(
+        ("SavedModel", found.path),
+        ("digest", f"sha256 {found.digest}"),
+        ("size", f"{figures.size(found.size_bytes)}, variables {_size(found.variables_bytes)}"),
+        ("TensorFlow", _joined(found.tensorflow_version, found.tensorflow_git_version)),
+        ("Keras", found.keras_version),
+        ("tags", ", ".join(found.tags)),
+        ("assets", ", ".join(found.assets)),
+        ("stateful", "yes: inference changes variables" if found.stateful else ""),
+        ("slots", _slots(found.slot_variables)),
+    )
+    yield _signatures(found.signatures)
+    yield _ops(found.ops)
+
+
+def _slots(count: int) -> str:
+    return f"{count} optimizer variables of training; left out when it is built" if count else ""
+
+
+def _tflite(found: TFLiteFacts) -> Iterator[Table]:
+    types = ", ".join(f"{count} {name}" for name, count in found.tensor_types.items())
+    yield _facts(
+        ("TFLite", found.path),
+        ("sha256", found.sha256),
+        ("size", figures.size(found.size_bytes)),
+        ("precision", found.precision),
+        ("tensors", types),
+        ("description", found.description),
+        ("says it needs", f"runtime {found.min_runtime_version}" * bool(found.min_runtime_version)),
+        ("stateful", "yes: inference changes variables" if found.stateful else ""),
+    )
+    yield _signatures(found.signatures)
+    yield _ops(found.ops)
+
+
+def _bundle(found: Manifest, path: Path) -> Iterator[Table]:
+    fits = (f"{one.name}: {', '.join(one.variants) or 'none'}" for one in found.targets)
+    samples = ", ".join(f"{count} to {split}" for split, count in found.dataset.samples.items())
+    tools = found.tools
+    yield _facts(
+        ("bundle", f"{path} (manifest only; edgepack verify checks the rest)"),
+        ("release", f"{found.name} {found.version}"),
+        ("gate", "REFUSED, shipped by --allow-failed" if found.failed else "passed"),
+        ("targets", "; ".join(fits)),
+        ("dataset", f"{found.dataset.name}: {samples}"),
+        ("classes", f"{len(found.classes)}: {', '.join(found.classes[:OPS_SHOWN])}"),
+        ("source", f"sha256 {found.source.digest}, signature {found.source.signature}"),
+        ("made by", f"edgepack {tools.edgepack}, TensorFlow {tools.tensorflow}, {tools.quantizer}"),
+        ("skipped", "; ".join(f"{one.variant}: {one.reason}" for one in found.skipped)),
+    )
+    models = _grid("variant", "precision", "size", "accuracy", "sha256", "file")
+    for model in found.models:
+        digest = f"{model.sha256[:DIGEST_SHOWN]}..."
+        size = figures.size(model.size_bytes)
+        _row(models, model.variant, model.precision, size, _accuracy(model), digest, model.path)
+    yield models
+    if found.models:
+        yield _signatures(found.models[0].signatures)
+
+
+def _accuracy(model: ModelEntry) -> str:
+    first = next(iter(model.accuracy.metrics), None)
+    return f"{first.name} {figures.metric(first)}" if first else ""
+
+
+def _signatures(found: tuple[Signature, ...]) -> Table:
+    table = _grid("signature", "", "name", "type", "shape", "quantization")
+    for signature in found:
+        first = signature.name or "(none)"
+        for role, tensors in (("in", signature.inputs), ("out", signature.outputs)):
+            for tensor in tensors:
+                _row(table, first, role, *_tensor(tensor))
+                first = ""
+    return table
+
+
+def _tensor(tensor: Tensor) -> tuple[str, str, str, str]:
+    return tensor.name, tensor.dtype, shape(tensor), _quantization(tensor.quantization)
+
+
+def _quantization(found: Quantization | None) -> str:
+    if found is None or not found.scales:
+        return ""
+    if len(found.scales) > 1:
+        return f"{len(found.scales)} scales along axis {found.axis}"
+    return f"scale {found.scales[0]:.6g}, zero point {found.zero_points[0]}"
+
+
+def _ops(found: tuple[OpUse, ...]) -> Table:
+    """The commonest operators."""
+    ranked = sorted(found, key=lambda op: (-op.count, op.name))
+    table = _grid("operator", "count", "version")
+    for op in ranked[:OPS_SHOWN]:
+        _row(table, f"{op.name} (custom)" if op.custom else op.name, str(op.count), str(op.version))
+    if len(ranked) > OPS_SHOWN:
+        _row(table, f"and {len(ranked) - OPS_SHOWN} more: --json lists all", "", "")
+    return table
+
+
+def _size(count: int | None) -> str:
+    return "any" if count is None else figures.size(count)
+
+
+def _joined(version: str, git: str) -> str:
+    return f"{version} ({git})" if git else version
+
+
+def _facts(*pairs: tuple[str, str]) -> Table:
+    """Names and values; what is empty is left out."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in pairs:
+        if value:
+            _row(table, name, value)
+    return table
+
+
+def _grid(*headings: str) -> Table:
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def _row(table: Table, *cells: str) -> None:
+    """Text as it is: neither markup nor control characters of a file's work on the terminal."""
+    plain = ("".join(c if c.isprintable() else " " for c in cell) for cell in cells)
+    table.add_row(*map(Text, plain))

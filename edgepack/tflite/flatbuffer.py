@@ -18,6 +18,10 @@ Scalar = int | float
 MAX_VECTOR = 1 << 24  # elements; a longer one in a table of a model is no accident
 
 
+MOST_READS = 16  # times a file's size; vectors that overlap would multiply to any cost
+LEAST_BUDGET = 1 << 16
+
+
 class CorruptError(Exception):
     """An offset or a length leads out of the buffer."""
 
@@ -31,7 +35,8 @@ def root(data: bytes | memoryview, identifier: bytes) -> Table:
     buffer = memoryview(data).cast("B")
     if bytes(buffer[4:8]) != identifier:
         raise CorruptError(f"no {identifier.decode()} flatbuffer")
-    return Table(buffer, _unpack(buffer, 0, "I"))
+    budget = Budget(max(LEAST_BUDGET, MOST_READS * len(buffer)))
+    return Table(buffer, _unpack(buffer, 0, "I"), budget)
 
 
 def _unpack(buffer: memoryview, at: int, code: str) -> int:
@@ -42,12 +47,30 @@ def _unpack(buffer: memoryview, at: int, code: str) -> int:
     return value
 
 
+@dataclass
+class Budget:
+    """How many bytes of vectors may still be read: no honest file refers to one many times."""
+
+    left: int
+
+    def spend(self, size: int) -> None:
+        """Count what is read.
+
+        Raises:
+            CorruptError: more than any honest file takes.
+        """
+        self.left -= size
+        if self.left < 0:
+            raise CorruptError("its tables refer to each other over and over")
+
+
 @dataclass(frozen=True)
 class Table:
     """One table: fields by their number in the schema."""
 
     buffer: memoryview
     at: int
+    budget: Budget
 
     def _field(self, number: int) -> int:
         """Where a field is stored, or 0 where it has its default."""
@@ -68,7 +91,7 @@ class Table:
     def table(self, number: int) -> Table | None:
         """A table that this one refers to."""
         at = self._field(number)
-        return Table(self.buffer, at + _unpack(self.buffer, at, "I")) if at else None
+        return Table(self.buffer, at + _unpack(self.buffer, at, "I"), self.budget) if at else None
 
     def _vector(self, number: int, size: int) -> tuple[int, int]:
         """Where a vector's elements start, and how many there are."""
@@ -90,6 +113,7 @@ class Table:
     def octets(self, number: int) -> memoryview:
         """A vector of bytes."""
         at, length = self._vector(number, 1)
+        self.budget.spend(length)
         return self.buffer[at : at + length]
 
     def text(self, number: int) -> str:
@@ -98,7 +122,9 @@ class Table:
 
     def numbers(self, number: int, code: str) -> tuple[Scalar, ...]:
         """A vector of scalars; `code` is struct's."""
-        at, length = self._vector(number, struct.calcsize(f"<{code}"))
+        size = struct.calcsize(f"<{code}")
+        at, length = self._vector(number, size)
+        self.budget.spend(length * size)
         return struct.unpack_from(f"<{length}{code}", self.buffer, at) if length else ()
 
     def integers(self, number: int, code: str) -> tuple[int, ...]:
@@ -108,8 +134,9 @@ class Table:
     def tables(self, number: int) -> Iterator[Table]:
         """A vector of tables."""
         at, length = self._vector(number, 4)
+        self.budget.spend(4 * length)
         for position in range(at, at + 4 * length, 4):
-            yield Table(self.buffer, position + _unpack(self.buffer, position, "I"))
+            yield Table(self.buffer, position + _unpack(self.buffer, position, "I"), self.budget)
 
 
 def refuse(path: str, error: Exception) -> ModelError:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from edgepack.records.dataset import Outputs, SplitData
     from edgepack.records.stages import SourceModel
 
+# How TensorFlow words a checkpoint that is cut short or overwritten.
+DAMAGE = ("Read less bytes", "Checksum does not match", "Data loss", "corrupted record")
 BATCH = 256  # large enough to hide TensorFlow's cost of a call, small enough for any model
 
 
@@ -91,7 +93,7 @@ class LoadedModel:
         except Exception as error:
             raise ModelError(
                 f"TensorFlow cannot load the model: {type(error).__name__}: {_first_line(error)}",
-                where=source.path,
+                where=source.origin or source.path,
             ) from error
         self._dtypes = {
             name: spec.dtype for name, spec in self._function.structured_input_signature[1].items()
@@ -134,16 +136,22 @@ def _batches(
 
 
 def _refusal(source: SourceModel, error: Exception) -> ModelError:
-    text = str(error)
+    text, where = str(error), source.origin or source.path
     if "Select TF ops" in text or "SELECT_TF_OPS" in text:
         return ModelError(
             f"the model needs TensorFlow ops that TFLite has no builtin for: {_flex_ops(text)}",
-            where=source.path,
+            where=where,
             hint="Replace these ops in the model; Select-TF files cannot be measured here.",
+        )
+    if any(sign in text for sign in DAMAGE):
+        return ModelError(
+            f"the weights in variables/ are damaged: {_first_line(error)}",
+            where=where,
+            hint="Save or copy the model again; a file may have been cut short.",
         )
     return ModelError(
         f"TensorFlow's converter refuses the model: {type(error).__name__}: {_first_line(error)}",
-        where=source.path,
+        where=where,
         hint="Run again with --verbose for everything the converter said.",
     )
 

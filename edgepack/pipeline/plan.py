@@ -108,6 +108,7 @@ def _source(facts: SavedModelFacts, signature: Signature, copy: Path) -> SourceM
     leading = {t.dims[0] for t in signature.inputs if t.dims}
     return SourceModel(
         path=str(copy),
+        origin=facts.path,
         tags=facts.tags,
         signature=signature.name,
         stateful=facts.stateful,

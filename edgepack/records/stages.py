@@ -15,6 +15,7 @@ class SourceModel(Record):
     """The prepared copy of a SavedModel that TensorFlow may load."""
 
     path: str
+    origin: str = Field("", description="the user's own directory, as messages name it")
     tags: tuple[str, ...]
     signature: str
     stateful: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edgepack import tomlfile
@@ -38,8 +39,10 @@ def _faults(spec: DatasetSpec) -> Iterator[str]:
         module, _, function = spec.function.partition(":")
         if not (module and function):
             yield "kind function needs function = 'module:function'"
-    elif not all(split_spec(spec, split).path for split in SPLITS):
-        yield f"kind {spec.kind} needs path, or a path for each split"
+    elif any(
+        not part.path and part.samples != 0 for part in map(partial(split_spec, spec), SPLITS)
+    ):
+        yield f"kind {spec.kind} needs path, or a path for each split that has samples"
     if len(set(spec.classes)) < len(spec.classes):
         yield "classes names a class twice"
     for name, preprocess in spec.inputs.items():

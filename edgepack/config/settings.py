@@ -101,6 +101,7 @@ class _Draft:
         self.document = document
         self.data: Table = copy.deepcopy(document.data) if document else {}
         self.set_by: dict[KeyPath, str] = {}
+        self.made_by: dict[KeyPath, str] = {}  # tables that only flags speak of
         for name, key in _FLAGS.items():
             value = getattr(flags, name)
             if value is not None and value != ():
@@ -111,6 +112,8 @@ class _Draft:
     def _set(self, key: tuple[str, ...], value: Any, by: str) -> None:
         table = self.data
         for depth, part in enumerate(key[:-1], 1):
+            if part not in table:
+                self.made_by[key[:depth]] = by
             inner = table.setdefault(part, _start(key[:depth]))
             if not isinstance(inner, dict):
                 return  # the file says something else here, and is told so
@@ -130,8 +133,15 @@ class _Draft:
 
     def located(self, problems: tuple[Problem, ...]) -> list[tuple[str, str]]:
         """Each problem with the flag or line that caused it."""
-        by_flag = [(self.source(p.path), p.message) for p in problems if self.source(p.path)]
-        rest = [problem for problem in problems if not self.source(problem.path)]
+        by_flag, rest = [], []
+        for problem in problems:
+            source = self.source(problem.path)
+            if problem.unknown:  # the table itself may be what is wrong
+                source = source or self.made_by.get(problem.path, "")
+            if source:
+                by_flag.append((source, problem.message))
+            else:
+                rest.append(problem)
         in_file = self.document.located(rest) if self.document else _without_file(rest)
         return by_flag + in_file
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgepack import contract
 from edgepack.bundle import archive, verify
-from edgepack.pipeline import stages
+from edgepack.pipeline import judging, running
 from edgepack.records.evidence import BaselineEvidence
 from edgepack.records.stages import ModelFile
 
@@ -65,9 +65,9 @@ def rerun(session: Session, plan: Plan, release: Release, built: Built, split: S
     changes = _changes(entry, built)
     if changes:
         return Rerun(_evidence(release, built, entry, changes=changes), None)
-    model = stages.runnable(plan, file, built.model.signature, stateful=entry.stateful)
-    before, after = (stages.outputs(session, plan, m, split) for m in (model, built.model))
-    drops = stages.compare(session, plan, split, after, before)
+    model = running.runnable(plan, file, built.model.signature, stateful=entry.stateful)
+    before, after = (running.outputs(session, plan, m, split) for m in (model, built.model))
+    drops = judging.compare(session, plan, split, after, before)
     return Rerun(_evidence(release, built, entry, drops=drops), model)
 
 

@@ -14,7 +14,7 @@ from edgepack.errors import DatasetError, UsageError
 from edgepack.files import write_atomic
 from edgepack.measure.machine import machine
 from edgepack.pipeline import baseline as releases
-from edgepack.pipeline import compose, diagnose, stages, timing, variants
+from edgepack.pipeline import compose, diagnose, making, running, timing, variants
 from edgepack.pipeline import plan as plans
 from edgepack.pipeline.compose import Outcome
 from edgepack.pipeline.session import Session
@@ -110,8 +110,8 @@ def _measure(session: Session, plan: Plan, release: Release | None) -> _Measured
 
 def _start(session: Session, plan: Plan) -> Inputs:
     """Begin what everything waits for: TensorFlow imports while samples are decoded."""
-    converted = session.branch(stages.convert, session, plan)
-    samples = session.branch(stages.samples, session, plan)
+    converted = session.branch(making.convert, session, plan)
+    samples = session.branch(making.samples, session, plan)
     session.branch(_warm, session, samples, converted)
     source = session.branch(_source_outputs, session, plan, samples, converted)
     return Inputs(converted=converted, samples=samples, source=source)
@@ -136,7 +136,7 @@ def _source_outputs(
     converted: Future[tuple[Conversion, ModelFile]],
 ) -> Outputs:
     converted.result()  # the variants wait for the conversion, only the judge for these answers
-    return stages.source_outputs(session, plan, samples.result().splits["evaluate"])
+    return running.source_outputs(session, plan, samples.result().splits["evaluate"])
 
 
 def _require(samples: SampleSet, plan: Plan) -> None:

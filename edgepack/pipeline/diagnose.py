@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgepack.gate.source import source_checks
-from edgepack.pipeline import stages
+from edgepack.pipeline import judging
 from edgepack.records.evidence import SourceEvidence
 
 if TYPE_CHECKING:
@@ -22,13 +22,13 @@ def source_evidence(
     """Judge the source on the evaluation samples, and say what is likely wrong if it fails."""
     split, outputs = samples.splits["evaluate"], source.result()
     evidence = SourceEvidence(
-        accuracy=stages.evaluate(session, plan, split, outputs, None),
-        chance=stages.chance(session, plan, split),
+        accuracy=judging.evaluate(session, plan, split, outputs, None),
+        chance=judging.chance(session, plan, split),
     )
     checks = source_checks(evidence, plan.settings.model)
     if all(check.outcome != "fail" for check in checks):
         return evidence
-    found = stages.diagnosis(session, plan, samples, outputs)
+    found = judging.diagnosis(session, plan, samples, outputs)
     if found:
         session.warn("diagnose", found)
     return evidence.model_copy(update={"diagnosis": found})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgepack.pipeline import stages
+from edgepack.pipeline import making, running
 
 if TYPE_CHECKING:
     from edgepack.pipeline.baseline import Rerun
@@ -37,9 +37,9 @@ class Subjects:
 
 def measure(session: Session, plan: Plan, subjects: Subjects, split: SplitData) -> Timed:
     """Time source and files; ratios are to float32, or to the baseline's file."""
-    source = stages.source_latency(session, plan, split)
+    source = running.source_latency(session, plan, split)
     models = _models(plan, subjects)
-    found = stages.latencies(session, plan, models, _pairs(subjects), split)
+    found = running.latencies(session, plan, models, _pairs(subjects), split)
     ratios = {(ratio.name, ratio.reference): ratio for ratio in found.ratios}
     return Timed(
         source=source,
@@ -52,14 +52,14 @@ def _models(plan: Plan, subjects: Subjects) -> dict[str, TFLiteModel]:
     models = {one.evidence.variant: one.model for one in subjects.built}
     old = {_old(one.evidence.variant): one.model for one in subjects.reruns if one.model}
     signature = plan.signature.name
-    reference = stages.runnable(plan, subjects.reference, signature, stateful=plan.facts.stateful)
-    return {stages.FLOAT32: reference, **models, **old}
+    reference = running.runnable(plan, subjects.reference, signature, stateful=plan.facts.stateful)
+    return {making.FLOAT32: reference, **models, **old}
 
 
 def _pairs(subjects: Subjects) -> tuple[tuple[str, str], ...]:
     names = [one.evidence.variant for one in subjects.built]
     old = [one.evidence.variant for one in subjects.reruns if one.model]
-    return (*((name, stages.FLOAT32) for name in names), *((name, _old(name)) for name in old))
+    return (*((name, making.FLOAT32) for name in names), *((name, _old(name)) for name in old))
 
 
 def _old(variant: str) -> str:
@@ -70,7 +70,7 @@ Ratios = dict[tuple[str, str], "Ratio"]
 
 
 def _variant(evidence: VariantEvidence, found: Latencies, ratios: Ratios) -> VariantEvidence:
-    ratio = ratios[evidence.variant, stages.FLOAT32]
+    ratio = ratios[evidence.variant, making.FLOAT32]
     latency = found.latencies[evidence.variant].model_copy(
         update={"ratio": ratio.value, "ratio_interval": ratio.interval}
     )

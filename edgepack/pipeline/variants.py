@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgepack.errors import ModelError
-from edgepack.pipeline import stages
+from edgepack.pipeline import judging, making, running
 from edgepack.records.evidence import Skipped, VariantEvidence
 from edgepack.tflite import reader
 
@@ -61,14 +61,14 @@ def _build(session: Session, plan: Plan, variant: str, inputs: Inputs) -> Built:
     file = _make(session, plan, variant, inputs)
     facts = reader.read(Path(file.path))
     note = _honest(variant, facts)
-    model = stages.runnable(plan, file, plan.signature.name, stateful=facts.stateful)
+    model = running.runnable(plan, file, plan.signature.name, stateful=facts.stateful)
     split = inputs.samples.result().splits["evaluate"]
     try:
-        outputs = stages.outputs(session, plan, model, split)
+        outputs = running.outputs(session, plan, model, split)
     except ModelError as error:
         raise _refused(variant, "invoke", error.message) from error
-    memory = session.branch(stages.memory, session, plan, model, split)
-    accuracy = stages.evaluate(session, plan, split, outputs, inputs.source.result())
+    memory = session.branch(running.memory, session, plan, model, split)
+    accuracy = judging.evaluate(session, plan, split, outputs, inputs.source.result())
     evidence = VariantEvidence(
         variant=variant,
         precision=facts.precision,
@@ -83,14 +83,14 @@ def _build(session: Session, plan: Plan, variant: str, inputs: Inputs) -> Built:
 
 def _make(session: Session, plan: Plan, variant: str, inputs: Inputs) -> ModelFile:
     _, float_model = inputs.converted.result()
-    if variant == stages.FLOAT32:
+    if variant == making.FLOAT32:
         return float_model
     try:
         ranges = None
         if variant in STATIC:
             split = inputs.samples.result().splits["calibrate"]
-            ranges = stages.statistics(session, plan, float_model, split)
-        return stages.quantize(session, plan, variant, float_model, ranges)
+            ranges = making.statistics(session, plan, float_model, split)
+        return making.quantize(session, plan, variant, float_model, ranges)
     except ModelError as error:
         raise _refused(variant, "quantize", error.message) from error
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import zipfile
+import zlib
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +34,7 @@ def list_rows(spec: DatasetSpec, root: Path, path: str) -> Pool:
     values = labels.tolist() if labels is not None and scalar else [None] * count
     width = len(str(count))
     items = tuple(Item(f"{row:0{width}}", values[row], row) for row in range(count))
-    return Pool(path, items, _classes(spec, labels, root / path))
+    return Pool(str(root / path), items, _classes(spec, labels, root / path))
 
 
 def load(spec: DatasetSpec, root: Path, path: str) -> Arrays:
@@ -47,7 +49,7 @@ def load(spec: DatasetSpec, root: Path, path: str) -> Arrays:
     try:
         loaded = np.load(where, mmap_mode="r", allow_pickle=False)
         return {"x": loaded} if isinstance(loaded, np.ndarray) else dict(loaded.items())
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DatasetError(
             f"not a readable .npy or .npz file: {error}",
             where=where,
@@ -67,13 +69,28 @@ def labels_of(spec: DatasetSpec, arrays: Arrays, where: Path) -> NDArray[Any] | 
             hint=f'Its arrays: {", ".join(arrays)}. Set labels, or task = "none".',
         )
     labels = arrays[name]
-    if spec.task == "classification" and not np.issubdtype(labels.dtype, np.integer):
-        if not np.array_equal(labels, np.rint(labels)):
-            raise DatasetError(
-                f"{name!r} holds {labels.dtype.name}, not class indices", where=where
-            )
-        labels = labels.astype(np.int64)
-    return labels
+    if labels.dtype.kind not in "biuf":
+        raise DatasetError(f"{name!r} holds {labels.dtype.name}, not numbers", where=where)
+    if not np.isfinite(labels).all():
+        raise DatasetError(f"{name!r} holds NaN or infinity", where=where)
+    return _indices(labels, name, where) if spec.task == "classification" else labels
+
+
+def _indices(labels: NDArray[Any], name: str, where: Path) -> NDArray[Any]:
+    """Class indices, [n]; Keras's own datasets have them as [n, 1]."""
+    if labels.shape[1:] == (1,):
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise DatasetError(
+            f"{name!r} has shape {list(labels.shape)}, class indices have one dimension",
+            where=where,
+            hint="Of one-hot labels, store the argmax.",
+        )
+    if np.issubdtype(labels.dtype, np.integer):
+        return labels
+    if not np.array_equal(labels, np.rint(labels)):
+        raise DatasetError(f"{name!r} holds {labels.dtype.name}, not class indices", where=where)
+    return labels.astype(np.int64)
 
 
 def array_for(spec: DatasetSpec, arrays: Arrays, name: str, where: Path) -> NDArray[Any]:
@@ -104,8 +121,9 @@ def _classes(spec: DatasetSpec, labels: NDArray[Any] | None, where: Path) -> tup
         return spec.classes
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or (spec.classes and high >= len(spec.classes)):
+        known = f", classes from 0 to {len(spec.classes) - 1}" if spec.classes else ""
         raise DatasetError(
-            f"labels run from {low} to {high}, classes from 0 to {len(spec.classes) - 1}",
+            f"labels run from {low} to {high}{known}",
             where=where,
             hint="Labels are indices into classes.",
         )

@@ -53,8 +53,9 @@ def _read(path: Path, rate: int) -> NDArray[Any]:
 
     try:
         own_rate, data = wavfile.read(path)
-    except (OSError, ValueError, EOFError, Warning) as error:
-        raise UnreadableError(str(error) or type(error).__name__) from error
+    except Exception as error:  # of a damaged file, SciPy raises whatever comes
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UnreadableError(reason or type(error).__name__) from error
     signal = _scaled(data)
     if signal.ndim > 1:
         signal = signal.mean(axis=1)

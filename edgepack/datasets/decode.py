@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from edgepack.datasets.pool import Item
     from edgepack.records.dataset import DatasetSpec
     from edgepack.records.tensors import Tensor
-
-Decoder = "Callable[[Item, Tensor], NDArray[Any]]"
 
 
 @dataclass(frozen=True)
@@ -69,11 +68,12 @@ def create(
     Raises:
         DatasetError: no sample can be read, or the first does not fit the model.
     """
-    decoder = _decoder(source)
+    decoder = _decoder(source, items)
     reason = ""
     for item in items:
         try:
-            first = _prepared(source, decoder, item)
+            with _quiet():
+                first = _prepared(source, decoder, item)
         except UnreadableError as error:
             reason = reason or f"{item.name}: {error}"
             continue
@@ -98,11 +98,18 @@ def fill(
     Raises:
         DatasetError: a sample does not fit the model, or not the first sample's shape.
     """
-    decoder = _decoder(source)
+    decoder = _decoder(source, items)
     maps = {name: np.load(ref.path, mmap_mode="r+") for name, ref in arrays.items()}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow and SciPy warn of oddities that do not matter here
+    with _quiet():
         return tuple(_fill_rows(source, decoder, items, maps, start))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Pillow, SciPy and NumPy warn of oddities that the lints tell of, or that do not matter."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _fill_rows(
@@ -161,15 +168,14 @@ def _seen(prepared: dict[str, Prepared]) -> Row:
     )
 
 
-def _decoder(source: Source) -> Callable[[Item, Tensor], NDArray[Any]]:
+def _decoder(source: Source, items: tuple[Item, ...]) -> Callable[[Item, Tensor], NDArray[Any]]:
     """How this kind of dataset gets the raw array of an item for an input."""
     spec, base = source.spec, Path(source.base)
     if spec.kind in {"arrays", "function"}:
         loaded = stored.load(spec, source.root, source.path)
-        by_name = {
-            t.name: stored.array_for(spec, loaded, t.name, base / source.path)
-            for t in source.inputs
-        }
+        by_name = {t.name: stored.array_for(spec, loaded, t.name, base) for t in source.inputs}
+        if spec.kind == "function":
+            _require_same(source, items, loaded)
         return lambda item, tensor: np.asarray(by_name[tensor.name][item.row])
     if spec.kind == "table":
         return _table_decoder(source)
@@ -178,6 +184,20 @@ def _decoder(source: Source) -> Callable[[Item, Tensor], NDArray[Any]]:
     from edgepack.datasets.images import decode_image
 
     return lambda item, tensor: decode_image(base / item.name, spec.preprocess(tensor.name))
+
+
+def _require_same(source: Source, items: tuple[Item, ...], loaded: stored.Arrays) -> None:
+    """A function is called once a worker, and must yield the same samples each time."""
+    labels = stored.labels_of(source.spec, loaded, source.root)
+    if labels is None or labels.ndim != 1:
+        return
+    again = [labels[item.row] if item.row < len(labels) else None for item in items]
+    if again != [item.label for item in items]:
+        raise DatasetError(
+            f"{source.spec.function} yields other samples each time it is called",
+            where=source.root,
+            hint="Seed what it shuffles or draws.",
+        )
 
 
 def _audio_decoder(source: Source) -> Callable[[Item, Tensor], NDArray[Any]]:

@@ -8,11 +8,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgepack.datasets.items import listed_files
 from edgepack.datasets.spec import split_spec
 from edgepack.errors import DatasetError
 from edgepack.records.dataset import SPLITS
 
 CHUNK = 1 << 20
+LISTED = frozenset(("image-folder", "image-list", "audio"))  # by a CSV, where the path is a file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,8 +68,8 @@ def _files(spec: DatasetSpec, root: Path) -> Iterator[str]:
                 hint=f"The spec's path, or splits.{split}.path, is relative to {root}.",
             )
         yield from _below(path)
-        if spec.kind in {"image-list", "audio"} and path.is_file():
-            yield from _below(path.parent)
+        if spec.kind in LISTED and path.is_file():
+            yield from (str(file) for file in listed_files(spec, path) if file.is_file())
 
 
 def _below(path: Path) -> Iterator[str]:
@@ -80,9 +82,10 @@ def _below(path: Path) -> Iterator[str]:
 
 def _module_file(spec: DatasetSpec, root: Path) -> Path:
     module = spec.function.partition(":")[0]
-    local = root / (module.replace(".", "/") + ".py")
-    if local.is_file():
-        return local
+    stem = root / module.replace(".", "/")
+    for local in (stem.with_suffix(".py"), stem / "__init__.py"):
+        if local.is_file():
+            return local
     found = find_spec(module.partition(".")[0])
     if found is None or not found.origin:
         raise DatasetError(

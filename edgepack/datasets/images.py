@@ -38,10 +38,10 @@ def decode_image(path: Path, preprocess: Preprocess) -> NDArray[Any]:
     try:
         with Image.open(path) as image:
             pixels = np.asarray(_fitted(_converted(image, preprocess), preprocess.resize))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UnreadableError(_reason(error)) from error
     except Image.DecompressionBombError as error:
         raise UnreadableError("it would decode to too many pixels") from error
+    except Exception as error:  # decoders of some formats fail in their own ways
+        raise UnreadableError(_reason(error)) from error
     channels = pixels if pixels.ndim > 2 else pixels[..., None]  # noqa: PLR2004 - gray is 2-D
     return channels[..., ::-1] if preprocess.color == "bgr" else channels
 
@@ -71,4 +71,6 @@ def _fitted(image: Image.Image, resize: Resize | None) -> Image.Image:
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "it is no image that Pillow knows"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return str(error).split("\n", 1)[0] or type(error).__name__

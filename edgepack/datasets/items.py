@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 from dataclasses import dataclass
+from math import isfinite, nan
 from typing import TYPE_CHECKING
 
 from edgepack.datasets.pool import Item, Pool
@@ -39,7 +40,11 @@ def list_items(spec: DatasetSpec, root: Path, path: str) -> Pool:
     else:
         pool = _listed(spec, where)
     if not pool.items:
-        raise DatasetError(f"holds no sample of kind {spec.kind}", where=where)
+        flat = spec.task != "none" and where.is_dir()
+        hint = 'Each class has a folder of its own here; without labels, set task = "none".'
+        raise DatasetError(
+            f"holds no sample of kind {spec.kind}", where=where, hint=hint if flat else ""
+        )
     return pool
 
 
@@ -99,6 +104,12 @@ def _rows(where: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise DatasetError(f"cannot be read: {error.strerror}", where=where) from error
 
 
+def listed_files(spec: DatasetSpec, where: Path) -> Iterator[Path]:
+    """The files that a CSV at `where` names."""
+    for line, row in _rows(where):
+        yield where.parent / _cell(row, spec.image_column, f"{where}:{line}")
+
+
 def _cell(row: dict[str, str], column: str, where: str) -> str:
     if column not in row:
         raise DatasetError(
@@ -136,9 +147,12 @@ def _table(spec: DatasetSpec, where: Path) -> Pool:
 
 def _number(text: str, column: str, where: str) -> float:
     try:
-        return float(text)
-    except ValueError as error:
-        raise DatasetError(f"{text!r} in column {column} is not a number", where=where) from error
+        number = float(text)
+    except ValueError:
+        number = nan
+    if not isfinite(number):
+        raise DatasetError(f"{text!r} in column {column} is not a number", where=where)
+    return number
 
 
 @dataclass(frozen=True)

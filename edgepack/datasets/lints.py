@@ -19,6 +19,14 @@ FEW_TO_CALIBRATE = 10
 FEW_TO_EVALUATE = 100
 BYTE_RANGE = 128.0  # floats beyond it look like unscaled pixels
 TINY = 1e-3
+SINGULAR = {
+    "files": "file",
+    "samples": "sample",
+    "classes": "class",
+    "are": "is",
+    "hold": "holds",
+    "have": "has",
+}
 
 
 def lint_split(
@@ -80,11 +88,8 @@ def _named(level: str, code: str, message: str, examples: list[str]) -> Iterator
     count = str(len(examples)) if len(examples) > 1 else "one"
     text = message.format(count)
     if count == "one":
-        text = (
-            text.replace(" files ", " file ")
-            .replace(" samples ", " sample ")
-            .replace(" classes ", " class ")
-        )
+        for many, one in SINGULAR.items():
+            text = text.replace(f" {many} ", f" {one} ")
     yield Lint(level=level, code=code, message=text, examples=tuple(examples[:EXAMPLES]))
 
 

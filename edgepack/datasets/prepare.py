@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgepack.records.dataset import DatasetSpec, Lint, Split
     from edgepack.records.tensors import Tensor
 
+NUMBERS = ("float", "int", "uint", "bool")
 WORTH: tuple[Split, ...] = ("evaluate", "tune", "calibrate")  # who keeps a sample that two have
 
 
@@ -90,7 +91,7 @@ def prepare(
         split: one.keeping(workshop, [item.name not in overlap[split] for item in one.items])
         for split, one in readable.items()
     }
-    classes = next(iter(pools.values())).classes
+    classes = _classes(pools, root)
     found = (*_lints(spec, decoded, kept, classes), *_overlap_lints(spec, overlap))
     _refuse(found, root)
     return SampleSet(
@@ -138,6 +139,12 @@ def _check_inputs(spec: DatasetSpec, root: Path, inputs: tuple[Tensor, ...]) -> 
             hint="Use kind arrays, table or function.",
         )
     for tensor in inputs:
+        if not tensor.dtype.startswith(NUMBERS):
+            raise DatasetError(
+                f"the input {tensor.name!r} takes {tensor.dtype}, and samples are numbers",
+                where=root,
+                hint="Export a signature that takes numbers.",
+            )
         mine = spec.preprocess(tensor.name).dtype
         if mine != tensor.dtype:
             raise DatasetError(
@@ -152,6 +159,20 @@ def _pools(spec: DatasetSpec, root: Path, workshop: Workshop) -> dict[str, Pool]
     paths = dict.fromkeys(part.path for part in wanted if part.samples != 0)
     asked = {path: workshop.executor.submit(list_items, spec, root, path) for path in paths}
     return {path: future.result() for path, future in asked.items()}
+
+
+def _classes(pools: Mapping[str, Pool], root: Path) -> tuple[str, ...]:
+    """The classes that all pools share: one may lack the last ones, but not call them otherwise."""
+    every = sorted((pool.classes for pool in pools.values()), key=len)
+    longest = every[-1] if every else ()
+    for classes in every:
+        if classes != longest[: len(classes)]:
+            raise DatasetError(
+                f"its paths hold different classes: {', '.join(classes)}; {', '.join(longest)}",
+                where=root,
+                hint="Set classes, in the order of the model's outputs.",
+            )
+    return longest
 
 
 def _decode(split: Split, source: Source, items: tuple[Item, ...], workshop: Workshop) -> _Decoded:

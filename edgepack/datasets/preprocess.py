@@ -47,10 +47,21 @@ def _normalized(decoded: NDArray[Any], preprocess: Preprocess) -> NDArray[Any]:
     if (preprocess.scale, preprocess.offset) != (1.0, 0.0):
         values = values * np.float32(preprocess.scale) + np.float32(preprocess.offset)
     if preprocess.mean:
-        values = values - np.asarray(preprocess.mean, np.float32)
+        values = values - _channels("mean", preprocess.mean, values)
     if preprocess.std:
-        values = values / np.asarray(preprocess.std, np.float32)
+        values = values / _channels("std", preprocess.std, values)
     return values
+
+
+def _channels(key: str, figures: tuple[float, ...], values: NDArray[Any]) -> NDArray[Any]:
+    """One figure, or one a channel."""
+    channels = values.shape[-1] if values.ndim else 1
+    if len(figures) not in {1, channels}:
+        raise DatasetError(
+            f"{key} has {len(figures)} values, a sample {channels} in its last dimension",
+            hint=f"Give {key} one value, or one a channel.",
+        )
+    return np.asarray(figures, np.float32)
 
 
 def _laid_out(values: NDArray[Any], preprocess: Preprocess) -> NDArray[Any]:
@@ -65,8 +76,9 @@ def _cast(values: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], int
         return values.astype(dtype, copy=False), 0
     info = np.iinfo(dtype)
     rounded = np.rint(values) if values.dtype.kind == "f" else values
-    clipped = int(((rounded < info.min) | (rounded > info.max)).sum())
-    return rounded.clip(info.min, info.max).astype(dtype), clipped
+    held = (rounded >= info.min) & (rounded <= info.max)  # NaN is not
+    clipped = held.size - int(held.sum())
+    return np.nan_to_num(rounded).clip(info.min, info.max).astype(dtype), clipped
 
 
 def _shaped(array: NDArray[Any], tensor: Tensor) -> NDArray[Any]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from edgepack.records.dataset import DatasetSpec, Split
 
 
+ROUNDING = 1e-9  # 0.29 * 100 is a little less than 29
+
+
 def assign(spec: DatasetSpec, pools: Mapping[str, Pool]) -> dict[Split, tuple[Item, ...]]:
     """Deal each pool's items to the splits that name its path, without giving one twice.
 
@@ -65,4 +68,5 @@ def _hash(seed: int, name: str) -> bytes:
 def _count(asked: float | None, total: int, left: int) -> int:
     if asked is None:
         return left
-    return asked if isinstance(asked, int) else round(asked * total)
+    # downwards, so that fractions that add up to one never ask for more than there is
+    return asked if isinstance(asked, int) else int(asked * total + ROUNDING)

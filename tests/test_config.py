@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -17,7 +20,15 @@ from edgepack.datasets import spec as dataset_spec
 from edgepack.errors import ConfigError, ModelError, UsageError
 from edgepack.records.base import Record
 from edgepack.records.facts import SavedModelFacts
-from edgepack.records.settings import Budget, Settings
+from edgepack.records.settings import (
+    BaselineBudget,
+    Budget,
+    LatencySettings,
+    Limits,
+    ModelSettings,
+    Settings,
+)
+from edgepack.records.target import Target
 from edgepack.records.tensors import Signature, Tensor
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -363,3 +374,20 @@ def test_init_keeps_a_link_to_the_model(tmp_path):
     (tmp_path / "conf").mkdir()
     done = start(tmp_path / "models/latest", tmp_path / "conf/edgepack.toml", force=False)
     assert 'path = "../models/latest"' in done.config.read_text()
+
+
+@pytest.mark.parametrize("kind", [Settings, Budget, BaselineBudget, Target])
+def test_every_key_is_documented(kind):
+    text = (ROOT / "docs/config.md").read_text()
+    assert not [path[-1] for path in leaves(kind) if f"`{path[-1]}`" not in text]
+
+
+def test_the_defaults_in_the_documentation_are_those_of_the_records():
+    text = (ROOT / "docs/config.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", text, re.MULTILINE))
+    rows = {key: value for key, value in rows.items() if key not in Budget.model_fields}
+    stated = {key: tomllib.loads(f"value = {value}")["value"] for key, value in rows.items()}
+    kinds = (Settings, ModelSettings, BaselineBudget, LatencySettings, Limits)
+    known = {name: field.default for kind in kinds for name, field in kind.model_fields.items()}
+    assert len(stated) >= 10
+    assert stated == {key: json.loads(json.dumps(known[key])) for key in stated}

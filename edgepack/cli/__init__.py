@@ -4,24 +4,50 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-BROKEN_PIPE = 141  # 128 + SIGPIPE, as a shell reports it
-INTERRUPTED = 130  # 128 + SIGINT
+from edgepack.cli.codes import BROKEN_PIPE, INTERRUPTED, USAGE
+
+if TYPE_CHECKING:
+    from typing import TextIO
 
 
 def main() -> None:
     """Run the command line of this process and exit with its code."""
+    sys.stdout, sys.stderr = _usable(sys.stdout), _usable(sys.stderr)
+    code = 0
     try:
-        for stream in (sys.stdout, sys.stderr):  # a name of any bytes must not break a message
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-        from edgepack.cli.app import app
-
-        try:
-            app(prog_name="edgepack")
-        finally:
-            sys.stdout.flush()
+        code = _run()
+        sys.stdout.flush()
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads the rest
-        sys.exit(BROKEN_PIPE)
+        code = INTERRUPTED
+    except OSError as error:
+        code = code or _unwritable(error)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
+    sys.exit(code)
+
+
+def _run() -> int:
+    from edgepack.cli.app import app
+
+    try:
+        app(prog_name="edgepack")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    return 0
+
+
+def _unwritable(error: OSError) -> int:
+    if isinstance(error, BrokenPipeError):
+        return BROKEN_PIPE
+    sys.stderr.write(f"error: standard output cannot be written: {error.strerror}\n")
+    return USAGE
+
+
+def _usable(stream: TextIO | None) -> TextIO:
+    """A stream that takes any name of a file; nowhere, where the caller closed it."""
+    if stream is None:
+        return Path(os.devnull).open("w", encoding="utf-8")
+    stream.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
+    return stream

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from edgepack.cli.terminal import BUG, Terminal
+from edgepack.cli.codes import BROKEN_PIPE, BUG, INTERRUPTED
+from edgepack.cli.terminal import Terminal
 from edgepack.errors import EdgepackError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
-
-INTERRUPTED = 130  # 128 + SIGINT
 
 
 @contextlib.contextmanager
@@ -36,7 +35,9 @@ def command(*, json: bool, quiet: bool = False, verbose: bool = False) -> Iterat
     except KeyboardInterrupt:
         terminal.note("Interrupted. What an earlier build left is as it was.")
         raise typer.Exit(INTERRUPTED) from None
-    except (typer.Exit, BrokenPipeError):
+    except BrokenPipeError:
+        raise typer.Exit(BROKEN_PIPE) from None
+    except typer.Exit:
         raise
     except Exception as error:  # noqa: BLE001 - the boundary is what catches everything
         terminal.crash(error)

@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgepack.cli.boundary import command
+from edgepack.cli.codes import INCOMPATIBLE, OVER_BUDGET
 from edgepack.cli.options import Json, Quiet, Verbose, utf8
 
 if TYPE_CHECKING:
     from edgepack.cli.terminal import Terminal
     from edgepack.config.settings import Flags
     from edgepack.records.report import BuildResult
-
-OVER_BUDGET = 3
-INCOMPATIBLE = 6
 
 Config = Annotated[
     Path | None,

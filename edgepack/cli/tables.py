@@ -94,7 +94,8 @@ def _bundle(found: Manifest, path: Path) -> Iterator[Table]:
     samples = ", ".join(f"{count} to {split}" for split, count in found.dataset.samples.items())
     tools = found.tools
     yield _facts(
-        ("bundle", f"{path} (manifest only; edgepack verify checks the rest)"),
+        ("bundle", str(path)),
+        ("checked", "only the manifest; edgepack verify checks every byte"),
         ("release", f"{found.name} {found.version}"),
         ("gate", "REFUSED, shipped by --allow-failed" if found.failed else "passed"),
         ("targets", "; ".join(fits)),
@@ -104,11 +105,11 @@ def _bundle(found: Manifest, path: Path) -> Iterator[Table]:
         ("made by", f"edgepack {tools.edgepack}, TensorFlow {tools.tensorflow}, {tools.quantizer}"),
         ("skipped", "; ".join(f"{one.variant}: {one.reason}" for one in found.skipped)),
     )
-    models = _grid("variant", "precision", "size", "accuracy", "sha256", "file")
+    models = _grid("variant", "precision", "size", "accuracy", "sha256")
     for model in found.models:
         digest = f"{model.sha256[:DIGEST_SHOWN]}..."
         size = figures.size(model.size_bytes)
-        _row(models, model.variant, model.precision, size, _accuracy(model), digest, model.path)
+        _row(models, model.variant, model.precision, size, _accuracy(model), digest)
     yield models
     if found.models:
         yield _signatures(found.models[0].signatures)

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edgepack.cli.codes import BUG
 from edgepack.errors import OutputError
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from edgepack.errors import EdgepackError
     from edgepack.records.base import Record
 
-BUG = 1  # exit code
 WIDTH = 120  # columns of a table that goes to a file or a pipe
 ISSUES = "Please report it, with what you ran and what --verbose prints."
 

@@ -47,14 +47,22 @@ def load(spec: DatasetSpec, root: Path, path: str) -> Arrays:
         return _called(spec, root)
     where = root / path
     try:
-        loaded = np.load(where, mmap_mode="r", allow_pickle=False)
-        return {"x": loaded} if isinstance(loaded, np.ndarray) else dict(loaded.items())
+        return _opened(where)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DatasetError(
             f"not a readable .npy or .npz file: {error}",
             where=where,
             hint="Save it with numpy.savez, without object arrays.",
         ) from error
+
+
+def _opened(where: Path) -> Arrays:
+    magic = np.lib.format.MAGIC_PREFIX
+    with where.open("rb") as file:
+        if file.read(len(magic)) == magic:
+            return {"x": np.load(where, mmap_mode="r", allow_pickle=False)}
+        file.seek(0)
+        return dict(np.load(file, allow_pickle=False).items())
 
 
 def labels_of(spec: DatasetSpec, arrays: Arrays, where: Path) -> NDArray[Any] | None:

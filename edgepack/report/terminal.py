@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edgepack.report.rows import Row
 
 STYLES: dict[Outcome, str] = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
+ELSEWHERE = frozenset(("p95", "memory"))
 
 
 def render(report: Report) -> RenderableType:
@@ -52,8 +53,8 @@ def _parts(report: Report) -> Iterator[RenderableType]:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    """All cells but p95, which is in the other reports: 80 columns are few."""
-    return tuple(value for name, value in asdict(row).items() if name != "p95")
+    """All cells that fit 80 columns; the other reports have p95 and memory too."""
+    return tuple(value for name, value in asdict(row).items() if name not in ELSEWHERE)
 
 
 def _table(headings: tuple[str, ...], lines: Iterator[tuple[str, ...]]) -> Table:

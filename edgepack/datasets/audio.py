@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 LOWEST_HZ = 20.0
 FLOOR = 1e-6
+STREAMED = b"\xff" * 4  # written to a pipe, of unknown length
+PADDING = 1  # some writers leave out the byte that makes a chunk's length even
 LEAST_MELS = 40
 
 
@@ -52,7 +54,10 @@ def _read(path: Path, rate: int) -> NDArray[Any]:
     from scipy.signal import resample_poly
 
     try:
+        _require_whole(path)
         own_rate, data = wavfile.read(path)
+    except UnreadableError:
+        raise
     except Exception as error:  # of a damaged file, SciPy raises whatever comes
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UnreadableError(reason or type(error).__name__) from error
@@ -64,6 +69,15 @@ def _read(path: Path, rate: int) -> NDArray[Any]:
     common = gcd(own_rate, rate)
     resampled = resample_poly(signal, rate // common, own_rate // common)
     return np.asarray(resampled, np.float32)
+
+
+def _require_whole(path: Path) -> None:
+    """SciPy reads what there is of a clip that was cut short, and says nothing."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    expected, size = int.from_bytes(head[4:], "little") + len(head), path.stat().st_size
+    if head.startswith(b"RIFF") and head[4:] != STREAMED and expected > size + PADDING:
+        raise UnreadableError(f"cut short: {size} bytes of {expected}")
 
 
 def _scaled(data: NDArray[Any]) -> NDArray[Any]:

@@ -347,3 +347,9 @@ def test_without_labels_the_last_release_leaves_doubt():
     given = samples.evidence(one, source=samples.source(None), baseline=(old,))
     found = verdict(given, samples.settings())
     assert check_of(found, "max_accuracy_drop", "baseline:int8").outcome == "inconclusive"
+
+
+def test_the_accuracy_budget_holds_beside_others():
+    budgets = Budgets.model_validate({"all": {"max_size_bytes": 1}, "variants": {"int8": {}}})
+    assert budgets.of("float32").max_accuracy_drop == 0.01
+    assert budgets.of("int8").max_accuracy_drop == 0.01

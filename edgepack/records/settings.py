@@ -16,7 +16,7 @@ class Budget(Record):
     """Limits on one variant. An absent limit is not checked."""
 
     max_accuracy_drop: float | None = Field(
-        None, description="largest drop of the first metric against the source, absolute"
+        0.01, description="largest drop of the first metric against the source, absolute"
     )
     min_accuracy: float | None = Field(None, description="least value of the first metric")
     min_agreement: float | None = Field(
@@ -40,7 +40,7 @@ class BaselineBudget(Record):
 class Budgets(Record):
     """Limits for every variant, and stricter or looser ones by variant name."""
 
-    all: Budget = Budget(max_accuracy_drop=0.01)
+    all: Budget = Budget()
     variants: dict[VariantName, Budget] = Field(default_factory=dict)
     baseline: BaselineBudget = BaselineBudget()
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from edgepack.tflite import reader
-
 from edgepack.bundle.contents import write_bundle
 from edgepack.records.dataset import Preprocess, Resize
 from edgepack.records.evidence import Accuracy, Agreement, Drop, Interval, Metric, OutputHealth
@@ -19,6 +17,7 @@ from edgepack.records.manifest import (
     ToolVersions,
 )
 from edgepack.records.verdict import Check, Verdict
+from edgepack.tflite import reader
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgepack.gate import judge, selection
 from edgepack.records.evidence import Accuracy, Drop, Interval, Metric, OutputHealth, Skipped
-from edgepack.records.settings import BaselineBudget, Budget
+from edgepack.records.settings import BaselineBudget, Budget, Budgets
 
 SIGNATURES = {
     "int8": (samples.signature(),),

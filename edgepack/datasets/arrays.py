@@ -117,6 +117,23 @@ def array_for(spec: DatasetSpec, arrays: Arrays, name: str, where: Path) -> NDAr
     return arrays[wanted]
 
 
+def require_same(spec: DatasetSpec, items: Iterable[Item], arrays: Arrays, where: Path) -> None:
+    """A function is called once a worker, and must yield the same samples each time.
+
+    Raises:
+        DatasetError: the labels are not those that were listed.
+    """
+    labels = labels_of(spec, arrays, where)
+    if labels is None or labels.ndim != 1:
+        return
+    if any(item.row >= len(labels) or labels[item.row] != item.label for item in items):
+        raise DatasetError(
+            f"{spec.function} yields other samples each time it is called",
+            where=where,
+            hint="Seed what it shuffles or draws.",
+        )
+
+
 def _count(arrays: Arrays, where: Path) -> int:
     counts = {name: len(array) for name, array in arrays.items() if array.ndim}
     if len(set(counts.values())) != 1:

@@ -175,7 +175,7 @@ def _decoder(source: Source, items: tuple[Item, ...]) -> Callable[[Item, Tensor]
         loaded = stored.load(spec, source.root, source.path)
         by_name = {t.name: stored.array_for(spec, loaded, t.name, base) for t in source.inputs}
         if spec.kind == "function":
-            _require_same(source, items, loaded)
+            stored.require_same(spec, items, loaded, source.root)
         return lambda item, tensor: np.asarray(by_name[tensor.name][item.row])
     if spec.kind == "table":
         return _table_decoder(source)
@@ -184,20 +184,6 @@ def _decoder(source: Source, items: tuple[Item, ...]) -> Callable[[Item, Tensor]
     from edgepack.datasets.images import decode_image
 
     return lambda item, tensor: decode_image(base / item.name, spec.preprocess(tensor.name))
-
-
-def _require_same(source: Source, items: tuple[Item, ...], loaded: stored.Arrays) -> None:
-    """A function is called once a worker, and must yield the same samples each time."""
-    labels = stored.labels_of(source.spec, loaded, source.root)
-    if labels is None or labels.ndim != 1:
-        return
-    again = [labels[item.row] if item.row < len(labels) else None for item in items]
-    if again != [item.label for item in items]:
-        raise DatasetError(
-            f"{source.spec.function} yields other samples each time it is called",
-            where=source.root,
-            hint="Seed what it shuffles or draws.",
-        )
 
 
 def _audio_decoder(source: Source) -> Callable[[Item, Tensor], NDArray[Any]]:

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgepack.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 Label = int | float | None
 
@@ -31,3 +38,21 @@ class Pool:
     path: str
     items: tuple[Item, ...]
     classes: tuple[str, ...]
+
+
+def shared_classes(pools: Mapping[str, Pool], root: Path) -> tuple[str, ...]:
+    """The classes that all pools share: one may lack the last ones, but not call them otherwise.
+
+    Raises:
+        DatasetError: two paths would give one index to different classes.
+    """
+    every = sorted((pool.classes for pool in pools.values()), key=len)
+    longest = every[-1] if every else ()
+    for classes in every:
+        if classes != longest[: len(classes)]:
+            raise DatasetError(
+                f"its paths hold different classes: {', '.join(classes)}; {', '.join(longest)}",
+                where=root,
+                hint="Set classes, in the order of the model's outputs.",
+            )
+    return longest

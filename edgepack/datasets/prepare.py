@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from edgepack.datasets import decode, lints, splits
 from edgepack.datasets.decode import Row, Source
 from edgepack.datasets.items import list_items
+from edgepack.datasets.pool import shared_classes
 from edgepack.datasets.spec import split_spec
 from edgepack.errors import DatasetError
 from edgepack.records.dataset import SPLITS, ArrayRef, SampleSet, SplitData
@@ -91,7 +92,7 @@ def prepare(
         split: one.keeping(workshop, [item.name not in overlap[split] for item in one.items])
         for split, one in readable.items()
     }
-    classes = _classes(pools, root)
+    classes = shared_classes(pools, root)
     found = (*_lints(spec, decoded, kept, classes), *_overlap_lints(spec, overlap))
     _refuse(found, root)
     return SampleSet(
@@ -159,20 +160,6 @@ def _pools(spec: DatasetSpec, root: Path, workshop: Workshop) -> dict[str, Pool]
     paths = dict.fromkeys(part.path for part in wanted if part.samples != 0)
     asked = {path: workshop.executor.submit(list_items, spec, root, path) for path in paths}
     return {path: future.result() for path, future in asked.items()}
-
-
-def _classes(pools: Mapping[str, Pool], root: Path) -> tuple[str, ...]:
-    """The classes that all pools share: one may lack the last ones, but not call them otherwise."""
-    every = sorted((pool.classes for pool in pools.values()), key=len)
-    longest = every[-1] if every else ()
-    for classes in every:
-        if classes != longest[: len(classes)]:
-            raise DatasetError(
-                f"its paths hold different classes: {', '.join(classes)}; {', '.join(longest)}",
-                where=root,
-                hint="Set classes, in the order of the model's outputs.",
-            )
-    return longest
 
 
 def _decode(split: Split, source: Source, items: tuple[Item, ...], workshop: Workshop) -> _Decoded:

@@ -9,7 +9,7 @@ from edgepack.engines.tensorflow import import_tensorflow
 
 def save_all(directory):
     tf = import_tensorflow()
-    for make in (two_inputs, counter, fixed_batch, needs_select):
+    for make in (two_inputs, counter, fixed_batch, needs_select, recurrent):
         module, function = make(tf)
         tf.saved_model.save(module, str(Path(directory) / make.__name__), signatures=function)
 
@@ -70,6 +70,23 @@ def needs_select(tf):
         @tf.function(input_signature=[tf.TensorSpec([None, 4], tf.float32, "x")])
         def call(self, x):
             return {"y": tf.math.betainc(x, x, 0.5 * tf.ones_like(x))}
+
+    model = Model()
+    return model, model.call
+
+
+def recurrent(tf):
+    """Sums steps that it collects in a TensorList, whose element shape depends on the batch."""
+
+    class Model(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, 5, 3], tf.float32, "x")])
+        def call(self, x):
+            total = tf.zeros_like(x[:, 0])
+            steps = tf.TensorArray(tf.float32, 5, element_shape=[None, 3])
+            for index in tf.range(5):
+                total = total + x[:, index]
+                steps = steps.write(index, total)
+            return {"y": tf.transpose(steps.stack(), [1, 0, 2])}
 
     model = Model()
     return model, model.call

@@ -194,6 +194,15 @@ def test_a_baked_in_batch_is_fed_whole(tf_pool, pool, models, tmp_path):
         np.testing.assert_allclose(answers["y"], expected, rtol=1e-5)
 
 
+def test_a_recurrent_model_is_converted_for_one_sample_at_a_time(tf_pool, pool, models, tmp_path):
+    x = RNG.random((4, 5, 3), dtype=np.float32)
+    split, target = _split(tmp_path / "in", x=x), tmp_path / "float32.tflite"
+    made = tf_pool.submit(tensorflow.convert, _source(models / "recurrent"), target).result()
+    assert [repair.what for repair in made.repairs] == [tensorflow.SINGLE_BATCH.what]
+    answers = _run(pool, _model(target), split, tmp_path / "mine")
+    np.testing.assert_allclose(answers["y"], x.cumsum(axis=1), rtol=1e-5)
+
+
 def test_ops_without_a_builtin_are_named(tf_pool, models, tmp_path):
     with pytest.raises(ModelError, match="Betainc"):
         _convert(tf_pool, _source(models / "needs_select"), tmp_path)

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgepack.engines.arrays import create_outputs, open_array, open_outputs
+from edgepack.engines.arrays import (
+    create_outputs,
+    open_array,
+    open_outputs,
+    require_rows,
+    write_rows,
+)
 from edgepack.errors import MissingExtraError, ModelError
 
 if TYPE_CHECKING:
@@ -151,21 +157,24 @@ def smoke(model: TFLiteModel, split: SplitData, directory: Path) -> Outputs:
     """
     session = open_session(model, split)
     arrays = {name: open_array(ref) for name, ref in split.inputs.items()}
-    return create_outputs(session(_rows(arrays, 0, session.batch)), split.samples, directory)
+    answer = session(_rows(arrays, 0, session.batch))
+    require_rows(answer, session.batch)
+    return create_outputs(answer, split.samples, directory)
 
 
 def predict(model: TFLiteModel, split: SplitData, outputs: Outputs, start: int, stop: int) -> int:
     """Run samples start to stop and write their outputs; return how many.
 
-    Output shapes must not depend on the sample.
+    Raises:
+        ModelError: an output's shape depends on the sample.
     """
     session = open_session(model, split)
     arrays = {name: open_array(ref) for name, ref in split.inputs.items()}
     written = open_outputs(outputs)
     for row in range(start, stop, session.batch):
-        end = min(row + session.batch, stop)
-        for name, values in session(_rows(arrays, row, session.batch)).items():
-            written[name][row:end] = values[: end - row]
+        answer = session(_rows(arrays, row, session.batch))
+        require_rows(answer, session.batch)
+        write_rows(answer, written, row, min(row + session.batch, stop))
     return stop - start
 
 

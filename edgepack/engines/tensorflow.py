@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgepack.engines.arrays import create_outputs, open_array, open_outputs
+from edgepack.engines.arrays import (
+    create_outputs,
+    open_array,
+    open_outputs,
+    require_rows,
+    write_rows,
+)
+from edgepack.engines.refusals import first_line, refusal
 from edgepack.errors import ModelError
+from edgepack.records.facts import Repair
 from edgepack.records.stages import Conversion
 
 if TYPE_CHECKING:
@@ -21,8 +29,11 @@ if TYPE_CHECKING:
     from edgepack.records.dataset import Outputs, SplitData
     from edgepack.records.stages import SourceModel
 
-# How TensorFlow words a checkpoint that is cut short or overwritten.
-DAMAGE = ("Read less bytes", "Checksum does not match", "Data loss", "corrupted record")
+LIST_OP = "TensorListReserve"
+SINGLE_BATCH = Repair(
+    what="converted the lists of recurrent layers for one sample at a time",
+    why="their element shape depends on the batch, which TFLite's builtin ops need to know",
+)
 BATCH = 256  # large enough to hide TensorFlow's cost of a call, small enough for any model
 
 
@@ -47,36 +58,62 @@ def convert(source: SourceModel, target: Path) -> Conversion:
         ModelError: the converter refuses the model; its own reason is quoted.
     """
     tf = import_tensorflow()
-
+    repairs: tuple[Repair, ...] = ()
     try:
-        converter = tf.lite.TFLiteConverter.from_saved_model(
-            source.path, signature_keys=[source.signature], tags=set(source.tags)
-        )
-        content = converter.convert()
+        content = _converter(source).convert()
+    except ModelError:
+        raise
     except Exception as error:
-        raise _refusal(source, error) from error
+        if LIST_OP not in str(error):
+            raise refusal(source, error) from error
+        content, repairs = _convert_single_batch(source), (SINGLE_BATCH,)
     target.write_bytes(content)
     return Conversion(
         engine="tf.lite.TFLiteConverter",
         tensorflow_version=tf.version.VERSION,
         tensorflow_git_version=tf.version.GIT_VERSION,
+        repairs=repairs,
     )
 
 
+def _converter(source: SourceModel) -> Any:
+    tf = import_tensorflow()
+    try:
+        return tf.lite.TFLiteConverter.from_saved_model(
+            source.path, signature_keys=[source.signature], tags=set(source.tags)
+        )
+    except Exception as error:
+        raise refusal(source, error) from error
+
+
+def _convert_single_batch(source: SourceModel) -> bytes:
+    """Recurrent layers keep their steps in lists whose element shape must be known."""
+    converter = _converter(source)
+    converter._experimental_default_to_single_batch_in_tensor_list_ops = True  # noqa: SLF001
+    try:
+        content: bytes = converter.convert()
+    except Exception as error:
+        raise refusal(source, error) from error
+    return content
+
+
 def predict(source: SourceModel, split: SplitData, directory: Path) -> Outputs:
-    """Run the source model over a split and leave its outputs in `directory`."""
+    """Run the source model over a split and leave its outputs in `directory`.
+
+    Raises:
+        ModelError: TensorFlow cannot load it, or an output has not one row a sample.
+    """
     model = LoadedModel(source)
     arrays = {name: open_array(ref) for name, ref in split.inputs.items()}
     outputs: Outputs | None = None
     written: dict[str, NDArray[Any]] = {}
     for start, batch in _batches(arrays, split.samples, model.batch):
         answer = model(batch)
+        require_rows(answer, model.batch)
         if outputs is None:
             outputs = create_outputs(answer, split.samples, directory)
             written = open_outputs(outputs)
-        rows = min(model.batch, split.samples - start)
-        for name, value in answer.items():
-            written[name][start : start + rows] = value[:rows]
+        write_rows(answer, written, start, min(start + model.batch, split.samples))
     assert outputs is not None  # a split of no samples never gets here
     return outputs
 
@@ -92,7 +129,7 @@ class LoadedModel:
             self._function = self._root.signatures[source.signature]
         except Exception as error:
             raise ModelError(
-                f"TensorFlow cannot load the model: {type(error).__name__}: {_first_line(error)}",
+                f"TensorFlow cannot load the model: {type(error).__name__}: {first_line(error)}",
                 where=source.origin or source.path,
             ) from error
         self._dtypes = {
@@ -133,36 +170,3 @@ def _batches(
     for start in range(0, samples, batch):
         index = np.minimum(np.arange(start, start + batch), samples - 1)
         yield start, {name: array[index] for name, array in arrays.items()}
-
-
-def _refusal(source: SourceModel, error: Exception) -> ModelError:
-    text, where = str(error), source.origin or source.path
-    if "Select TF ops" in text or "SELECT_TF_OPS" in text:
-        return ModelError(
-            f"the model needs TensorFlow ops that TFLite has no builtin for: {_flex_ops(text)}",
-            where=where,
-            hint="Replace these ops in the model; Select-TF files cannot be measured here.",
-        )
-    if any(sign in text for sign in DAMAGE):
-        return ModelError(
-            f"the weights in variables/ are damaged: {_first_line(error)}",
-            where=where,
-            hint="Save or copy the model again; a file may have been cut short.",
-        )
-    return ModelError(
-        f"TensorFlow's converter refuses the model: {type(error).__name__}: {_first_line(error)}",
-        where=where,
-        hint="Run again with --verbose for everything the converter said.",
-    )
-
-
-def _flex_ops(text: str) -> str:
-    for line in text.splitlines():
-        if "Flex ops:" in line or "Flex ops :" in line:
-            return line.split(":", 1)[1].strip()
-    return _first_line(ValueError(text))
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:400] if lines else type(error).__name__

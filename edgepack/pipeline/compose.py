@@ -83,7 +83,7 @@ def _source(outcome: Outcome) -> SourceEntry:
         tensorflow_git_version=facts.tensorflow_git_version,
         keras_version=facts.keras_version,
         fingerprint=facts.fingerprint,
-        repairs=outcome.plan.source.repairs,
+        repairs=(*outcome.plan.source.repairs, *outcome.conversion.repairs),
         accuracy=outcome.evidence.source.accuracy,
     )
 

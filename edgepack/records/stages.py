@@ -29,6 +29,7 @@ class Conversion(Record):
     engine: str
     tensorflow_version: str
     tensorflow_git_version: str
+    repairs: tuple[Repair, ...] = Field((), description="beyond those of the private copy")
 
 
 class QuantizeJob(Record):

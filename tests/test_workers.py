@@ -82,6 +82,13 @@ def test_the_memory_limit_holds_in_the_worker(tmp_path):
         assert pool.submit(worker_tasks.data_limit).result() == 1 << 30
 
 
+def test_a_worker_killed_between_calls_is_replaced(pool):
+    pid = pool.submit(worker_tasks.own_pid).result()
+    os.kill(pid, signal.SIGKILL)
+    time.sleep(0.1)
+    assert pool.submit(worker_tasks.own_pid).result() != pid
+
+
 def test_leaving_the_pool_ends_a_call_under_way(tmp_path):
     with WorkerPool("test", 1, Limits(), tmp_path / "log") as pool:
         pid = pool.submit(worker_tasks.own_pid).result()

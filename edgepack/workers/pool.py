@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
@@ -87,7 +88,8 @@ class WorkerPool(Executor):
         """End every process now; calls under way fail."""
         self._closed = True
         for pid in list(self._alive):
-            os.killpg(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
         self._threads.shutdown(wait=True, cancel_futures=True)
         while not self._idle.empty():
             if process := self._idle.get():
@@ -117,11 +119,11 @@ class WorkerPool(Executor):
             process.kill()
 
     def _exchange(self, process: _Process, request: Request, phase: str) -> Any:
-        process.pipe.send(request)
         try:
+            process.pipe.send(request)
             if process.pipe.poll(self._limits.timeout_seconds):
                 return process.pipe.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, ConnectionError):
             raise self._death(process, phase) from None
         raise WorkerError(
             f"the {self._name} worker took over {self._limits.timeout_seconds:g} s to {phase}",

@@ -110,15 +110,13 @@ def test_latency_is_in_the_report_and_not_in_the_bundle(demo):
 
 
 def test_an_unchanged_rebuild_gives_the_same_bytes_from_the_cache(edgepack, demo, tmp_path):
-    start = time.monotonic()
     done = edgepack("build", "--demo", "--output", tmp_path, "--json")
-    seconds = time.monotonic() - start
     assert done.returncode == 0, done.stderr
     assert (tmp_path / BUNDLE).read_bytes() == (demo[0] / BUNDLE).read_bytes()
     assert {"samples", "convert", "quantize", "source", "latency"} <= set(
         json.loads(done.stdout)["cached"]
     )
-    assert seconds < 20  # a cold build imports TensorFlow and converts; this must not
+    assert "TensorFlow" not in done.stderr  # no stage that needs it ran
 
 
 def test_a_cold_build_elsewhere_gives_the_same_bytes(demo, project, plain_env, tmp_path):

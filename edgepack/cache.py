@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 import time
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -48,6 +49,7 @@ class Cache:
 
     root: Path
     hits: list[str] = field(default_factory=list)
+    _makers: dict[str, threading.Lock] = field(default_factory=dict, init=False, repr=False)
 
     def directory(self, stage: str, key: Mapping[str, str]) -> Path:
         """Where the result of `stage` for `key` is, or would be."""
@@ -57,25 +59,29 @@ class Cache:
 
     def lookup(self, stage: str, key: Mapping[str, str], kind: type[R]) -> tuple[R, Path] | None:
         """The stored record and the directory of its files, if the entry is whole."""
-        directory = self.directory(stage, key)
-        try:
-            record = kind.model_validate_json((directory / RESULT).read_bytes())
-        except (OSError, ValidationError):
-            return None
-        with contextlib.suppress(OSError):
-            os.utime(directory)  # the least recently used entries can be pruned
-        self.hits.append(stage)
-        return record, directory
+        found = _stored(self.directory(stage, key), kind)
+        if found:
+            with contextlib.suppress(OSError):
+                os.utime(found[1])  # the least recently used entries can be pruned
+            self.hits.append(stage)
+        return found
 
     def stage(
         self, stage: str, key: Mapping[str, str], kind: type[R], make: Callable[[Path], R]
     ) -> tuple[R, Path]:
         """The stored result, or `make(directory)`'s, stored with the files it left there.
 
+        Two threads that ask for the same wait for one to make it.
+
         Raises:
             OutputError: the cache directory cannot be written.
         """
-        return self.lookup(stage, key, kind) or self._fill(stage, key, make)
+        if found := self.lookup(stage, key, kind):
+            return found
+        directory = self.directory(stage, key)
+        with self._makers.setdefault(str(directory), threading.Lock()):
+            # whole by now only where another thread or build has made it in this one's time
+            return _stored(directory, kind) or _fill(directory, kind, make)
 
     def prune(self, days: float = KEEP_DAYS) -> None:
         """Remove entries that no build used for so long, and what killed builds left."""
@@ -85,30 +91,40 @@ class Cache:
                 if entry.stat().st_mtime < oldest:
                     shutil.rmtree(entry)
 
-    def _fill(
-        self, stage: str, key: Mapping[str, str], make: Callable[[Path], R]
-    ) -> tuple[R, Path]:
-        directory = self.directory(stage, key)
-        with _writable(directory.parent):
-            directory.parent.mkdir(parents=True, exist_ok=True)
-            partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=directory.parent))
-        try:
-            record = make(partial)
-            with _writable(directory):
-                (partial / RESULT).write_text(record.model_dump_json())
-                shutil.rmtree(directory, ignore_errors=True)  # a broken entry, if any
-                _settle(partial, directory)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-        return record, directory
+
+def _stored(directory: Path, kind: type[R]) -> tuple[R, Path] | None:
+    try:
+        return kind.model_validate_json((directory / RESULT).read_bytes()), directory
+    except (OSError, ValidationError):
+        return None
 
 
-def _settle(partial: Path, directory: Path) -> None:
+def _fill(directory: Path, kind: type[R], make: Callable[[Path], R]) -> tuple[R, Path]:
+    with _writable(directory.parent):
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=directory.parent))
+    try:
+        record = make(partial)
+        with _writable(directory):
+            (partial / RESULT).write_text(record.model_dump_json())
+            return _settle(partial, directory, kind) or (record, directory)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _settle(partial: Path, directory: Path, kind: type[R]) -> tuple[R, Path] | None:
+    """Move an entry into place; the one that another build was first to put there, if any.
+
+    That one stays: someone may be reading its files. Only a broken one is replaced.
+    """
     try:
         partial.rename(directory)
     except OSError:
-        if not (directory / RESULT).exists():  # another build was first
-            raise
+        if found := _stored(directory, kind):
+            return found
+        shutil.rmtree(directory, ignore_errors=True)
+        partial.rename(directory)
+    return None
 
 
 @contextlib.contextmanager

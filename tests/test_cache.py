@@ -101,6 +101,35 @@ def test_the_root_follows_the_environment(monkeypatch, tmp_path):
     assert default_root() == tmp_path / "own"
 
 
+def test_threads_that_ask_for_one_entry_wait_for_one_to_make_it(tmp_path):
+    cache, calls = Cache(tmp_path), []
+    slow = _make(3, calls)
+
+    def make(directory):
+        threading.Event().wait(0.2)
+        return slow(directory)
+
+    asking = [
+        threading.Thread(target=cache.stage, args=("s", {}, Statistics, make)) for _ in range(4)
+    ]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    assert len(calls) == 1
+
+
+def test_another_builds_entry_stays_where_it_was_first(tmp_path):
+    def make(directory):
+        other = Cache(tmp_path).stage("s", {}, Statistics, _make(7, []))
+        (other[1] / "data").write_text("being read")
+        return _make(3, [])(directory)
+
+    found, directory = Cache(tmp_path).stage("s", {}, Statistics, make)
+    assert found.samples == 7
+    assert (directory / "data").read_text() == "being read"
+
+
 def test_pruning_removes_what_no_build_used_for_long(tmp_path):
     cache = Cache(tmp_path)
     _, old = cache.stage("s", {"a": "1"}, Statistics, _make(1, []))

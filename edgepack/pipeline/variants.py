@@ -100,8 +100,10 @@ def _honest(variant: str, facts: TFLiteFacts) -> str:
     asked = PRECISIONS.get(variant, variant)
     if facts.precision == asked:
         return ""
-    if asked in {"float16", "dynamic"} and facts.precision == "float32":
-        return f"{asked} changes nothing in this model: it is a float32 file"
+    if asked == making.FLOAT32:
+        return f"the converter's file, whose tensors say {facts.precision}"
+    if asked in {"float16", "dynamic"} and facts.precision in {"float32", "other"}:
+        return f"{asked} changes nothing in this model: it is a {facts.precision} file"
     reason = f"its tensors say {facts.precision}, not {asked}"
     raise _refused(variant, "precision", reason)
 

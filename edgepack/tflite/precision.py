@@ -35,6 +35,7 @@ COMPUTE = frozenset(
 FLOATS = frozenset(("float32", "float16", "bfloat16", "float64"))
 INTEGERS = frozenset(("int8", "uint8", "int4", "uint4", "int2"))
 RESTORING = ("DEQUANTIZE", "DENSIFY")
+BORDERS = ("QUANTIZE", "DEQUANTIZE")
 
 
 def precision(graphs: Sequence[Graph]) -> Precision:
@@ -45,7 +46,8 @@ def precision(graphs: Sequence[Graph]) -> Precision:
     integer weights is dynamic where the kernel takes them as they are, weight-only where they are
     dequantized first; integer with integer is int8; int16 activations are int16x8. Borders of the
     graph (QUANTIZE, DEQUANTIZE), biases and the remaining operators do not count. A model without
-    a compute operator goes by the activations of all its operators. A file of which only a part
+    a compute operator goes by the activations of all its operators, among which indices, shapes
+    and conditions do not count beside numbers. A file of which only a part
     is float16 or dynamic, as the tools leave the smallest weights alone, is named after that part.
     """
     found = {kind for graph in graphs for kind in _kinds(graph)}
@@ -54,6 +56,7 @@ def precision(graphs: Sequence[Graph]) -> Precision:
             found = {part}
     if not found:
         found = {kind for graph in graphs for kind in _activations(graph)}
+        found = found - {"other"} or found
     return found.pop() if len(found) == 1 else ("mixed" if found else "other")
 
 
@@ -91,7 +94,7 @@ def _kind(graph: Graph, node: GraphOperator, restored: dict[int, str]) -> Precis
 
 def _activations(graph: Graph) -> Iterator[Precision]:
     for node in graph.operators:
-        for index in node.inputs:
+        for index in () if node.name in BORDERS else node.inputs:
             if index >= 0 and not (tensor := graph.tensor(index)).constant:
                 yield _named(tensor.dtype)
 

@@ -208,3 +208,12 @@ def test_a_retrained_model_is_held_against_the_last_release(edgepack, project, m
     assert done.returncode == 3, done.stderr
     changed = _report(where).evidence.baseline[0].signature_changes
     assert changed == ("output y is gone", "output other is new")
+
+
+def test_a_wrong_build_time_is_refused_before_anything_is_built(project):
+    where = project("plain", {"x": _normal(60, 6)})
+    command = ["env", "SOURCE_DATE_EPOCH=soon", sys.executable, "-m", "edgepack", "build", where]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 2
+    assert "SOURCE_DATE_EPOCH is 'soon'" in done.stderr
+    assert "convert" not in done.stderr

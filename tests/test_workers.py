@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import worker_tasks
 
-from edgepack.errors import ConfigError, ModelError, WorkerError
+from edgepack.errors import ConfigError, ModelError, OutputError, WorkerError
 from edgepack.records.settings import Limits
 from edgepack.workers.pool import WorkerPool
 
@@ -129,3 +129,9 @@ def _wait(condition, seconds=10):
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.02)
+
+
+def test_a_full_disk_says_what_it_stopped_and_where_to_make_room(pool):
+    with pytest.raises(OutputError, match=r"could not fill the disk: No space left") as caught:
+        pool.submit(worker_tasks.fill_the_disk).result()
+    assert "TMPDIR" in caught.value.hint

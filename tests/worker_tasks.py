@@ -1,5 +1,6 @@
 """What the tests of the workers ask a worker to do."""
 
+import errno
 import os
 import resource
 import signal
@@ -50,3 +51,7 @@ def data_limit():
 def leave_pid_and_sleep(path):
     Path(path).write_text(str(os.getpid()))
     time.sleep(600)
+
+
+def fill_the_disk():
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

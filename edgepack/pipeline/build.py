@@ -62,7 +62,7 @@ def build(request: Request) -> BuildResult:
     Raises:
         EdgepackError: what stopped the build before it could be judged.
     """
-    settings = request.settings
+    settings, epoch = request.settings, _epoch()
     with Session(request.cache, settings.limits, request.emit, request.verbose) as session:
         plan = plans.make(settings, session.work)
         release = None
@@ -70,7 +70,7 @@ def build(request: Request) -> BuildResult:
             release = releases.load(request.baseline, session.work / "baseline")
         measured = _measure(session, plan, release)
     request.cache.prune()
-    return _deliver(request, _judge(request, plan, measured))
+    return _deliver(request, _judge(request, plan, measured), epoch)
 
 
 @dataclass(frozen=True)
@@ -171,13 +171,13 @@ def _judge(request: Request, plan: Plan, measured: _Measured) -> Outcome:
     )
 
 
-def _deliver(request: Request, outcome: Outcome) -> BuildResult:
+def _deliver(request: Request, outcome: Outcome, epoch: int) -> BuildResult:
     output = Path(request.settings.output)
     bundle = None
     if outcome.built and (outcome.verdict.passed or request.allow_failed):
         name = f"{request.settings.model.name}-{request.settings.model.version}.zip"
         models = {one.evidence.variant: Path(one.file.path) for one in outcome.built}
-        bundle = write_bundle(compose.manifest(outcome), models, output / name, epoch=_epoch())
+        bundle = write_bundle(compose.manifest(outcome), models, output / name, epoch=epoch)
     report = compose.report(outcome, bundle)
     write_atomic(output / "report.json", report_json.render(report).encode())
     write_atomic(output / "report.md", markdown.render(report).encode())

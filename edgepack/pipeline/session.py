@@ -53,6 +53,7 @@ class Session:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.emit = _unheard  # what branches say of workers that are ended here is no news
         self._stack.close()
 
     def pool(self, name: str, count: int) -> WorkerPool:
@@ -71,3 +72,7 @@ class Session:
     def warn(self, stage: str, message: str) -> None:
         """Say something that a person should read."""
         self.emit(Event(stage=stage, message=message, level="warning"))
+
+
+def _unheard(_: Event) -> None:
+    pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 import signal
 import sys
@@ -39,17 +40,29 @@ def _answer(request: Request) -> Any:
             )
         )
     except OSError as error:
-        return Failure(OutputError(f"{error.strerror or error}", where=error.filename))
+        return Failure(_denied(request, error))
     except Exception as error:  # noqa: BLE001 - whatever a library raises becomes one typed error
         traceback.print_exc()
         return Failure(_unexpected(request, error))
 
 
+def _denied(request: Request, error: OSError) -> OutputError:
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return OutputError(
+        f"could not {_phase(request)}: {error.strerror or error}",
+        where=error.filename,
+        hint="Free space, or name other directories with --cache-dir and TMPDIR." if full else "",
+    )
+
+
+def _phase(request: Request) -> str:
+    return request.function.__name__.replace("_", " ")
+
+
 def _unexpected(request: Request, error: Exception) -> ModelError:
-    phase = request.function.__name__.replace("_", " ")
     text = str(error).strip().splitlines() or [""]
     return ModelError(
-        f"could not {phase}: {type(error).__name__}: {text[0][:500]}",
+        f"could not {_phase(request)}: {type(error).__name__}: {text[0][:500]}",
         hint="Run again with --verbose to see everything that was said.",
     )
 

@@ -29,6 +29,8 @@ def save_all(directory):
         "weightless": ([x([None, 6])], lambda x: tf.nn.softmax(x * 2.0)),
         "conditional": ([x([None, 6])], lambda x: tf.where(x > 0.0, x * 2.0, x)),
         "not_a_number": ([x([None, 6])], lambda x: tf.math.log(x @ six)),
+        "looks_up": ([x([None, 2], tf.int32)], lambda x: tf.reduce_sum(tf.gather(six, x), 1)),
+        "reads": ([x([None, 1], tf.string)], tf.strings.length),
         "scalar": ([x([None, 6])], lambda x: tf.reduce_sum(x @ six)),
         "widening": ([x([1, 6])], lambda x: tf.boolean_mask(x, x[0] > 0.0, axis=1)),
         "pooled": (

@@ -197,6 +197,22 @@ def test_outputs_that_are_not_a_row_a_sample_are_refused_by_name(edgepack, proje
     assert "Error:" not in error
 
 
+def test_samples_that_the_source_fails_on_are_told_in_its_own_words(edgepack, project):
+    ids = np.random.default_rng(4).integers(0, 6, (40, 2), np.int32)
+    ids[30, 1] = 99
+    done = edgepack("build", project("looks_up", {"x": ids}, variants=["float32"]))
+    assert done.returncode == 5, done.stderr
+    assert "the source model fails on the samples: InvalidArgumentError" in done.stderr
+    assert "99 is not in [0, 6)" in done.stderr
+
+
+def test_a_signature_that_takes_strings_is_refused_before_anything_is_built(edgepack, project):
+    done = edgepack("build", project("reads", {"x": _normal(40, 1)}, variants=["float32"]))
+    assert done.returncode == 5, done.stderr
+    assert "the input 'x' of serving_default takes string, not numbers" in done.stderr
+    assert "convert" not in done.stderr
+
+
 def test_a_retrained_model_is_held_against_the_last_release(edgepack, project, models):
     where = project("plain", {"x": _normal(60, 6)}, variants=["float32", "int8"])
     _built(edgepack, where)

@@ -15,6 +15,7 @@ DAMAGE = ("Read less bytes", "Checksum does not match", "Data loss", "corrupted 
 # "Flex ops: A, B", "Custom ops: A", "'tf.A' op ...", in the order they are looked for.
 LISTED = re.compile(r"^(?:Flex|Custom|TF Select) ops: (.+)$", re.MULTILINE)
 NAMED = re.compile(r"'tf\.(\w+)' op ")
+AROUND = ("Graph execution error", "Detected at node", "<stack traces", "File ", "Node:")
 LONGEST = 400
 
 
@@ -51,3 +52,10 @@ def first_line(error: Exception) -> str:
     """The first line that says anything, cut to a readable length."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:LONGEST] if lines else type(error).__name__
+
+
+def reason(error: Exception) -> str:
+    """What failed as a graph ran: TensorFlow puts where it was, and an empty trace, before it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(AROUND)]
+    return telling[0][:LONGEST] if telling else type(error).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from edgepack.engines.arrays import (
     require_rows,
     write_rows,
 )
-from edgepack.engines.refusals import first_line, refusal
+from edgepack.engines.refusals import first_line, reason, refusal
 from edgepack.errors import ModelError
 from edgepack.records.facts import Repair
 from edgepack.records.stages import Conversion
@@ -34,7 +35,8 @@ SINGLE_BATCH = Repair(
     what="converted the lists of recurrent layers for one sample at a time",
     why="their element shape depends on the batch, which TFLite's builtin ops need to know",
 )
-BATCH = 256  # large enough to hide TensorFlow's cost of a call, small enough for any model
+BATCH = 256  # large enough to hide TensorFlow's cost of a call
+BATCH_ELEMENTS = 2**20  # of all inputs together: activations are many times as large
 
 
 def import_tensorflow() -> Any:
@@ -107,13 +109,14 @@ def predict(source: SourceModel, split: SplitData, directory: Path) -> Outputs:
     arrays = {name: open_array(ref) for name, ref in split.inputs.items()}
     outputs: Outputs | None = None
     written: dict[str, NDArray[Any]] = {}
-    for start, batch in _batches(arrays, split.samples, model.batch):
+    size = model.batch_of(arrays)
+    for start, batch in _batches(arrays, split.samples, size):
         answer = model(batch)
-        require_rows(answer, model.batch)
+        require_rows(answer, size)
         if outputs is None:
             outputs = create_outputs(answer, split.samples, directory)
             written = open_outputs(outputs)
-        write_rows(answer, written, start, min(start + model.batch, split.samples))
+        write_rows(answer, written, start, min(start + size, split.samples))
     assert outputs is not None  # a split of no samples never gets here
     return outputs
 
@@ -124,19 +127,20 @@ class LoadedModel:
     def __init__(self, source: SourceModel) -> None:
         tf = import_tensorflow()
 
+        self._origin = source.origin or source.path
         try:
             self._root = tf.saved_model.load(source.path, tags=list(source.tags))
             self._function = self._root.signatures[source.signature]
         except Exception as error:
             raise ModelError(
                 f"TensorFlow cannot load the model: {type(error).__name__}: {first_line(error)}",
-                where=source.origin or source.path,
+                where=self._origin,
             ) from error
         self._dtypes = {
             name: spec.dtype for name, spec in self._function.structured_input_signature[1].items()
         }
         self._stateful = source.stateful
-        self.batch = source.fixed_batch or (1 if source.stateful else BATCH)
+        self._fixed_batch = source.fixed_batch or (1 if source.stateful else None)
         self._initial = [v.numpy() for v in self._variables()] if source.stateful else []
 
     def __call__(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -145,7 +149,19 @@ class LoadedModel:
 
         self._reset()
         tensors = {n: tf.constant(a, dtype=self._dtypes[n]) for n, a in feed.items()}
-        return {name: np.asarray(value) for name, value in self._function(**tensors).items()}
+        try:
+            answer = self._function(**tensors)
+            return {name: np.asarray(value) for name, value in answer.items()}
+        except tf.errors.OpError as error:
+            raise ModelError(
+                f"the source model fails on the samples: {type(error).__name__}: {reason(error)}",
+                where=self._origin,
+            ) from error
+
+    def batch_of(self, inputs: Mapping[str, NDArray[Any]]) -> int:
+        """How many samples to ask at a time, of arrays [n, ...] by input name."""
+        elements = sum(prod(array.shape[1:]) for array in inputs.values())
+        return self._fixed_batch or min(BATCH, max(1, BATCH_ELEMENTS // max(1, elements)))
 
     def _variables(self) -> list[Any]:
         return list(self._function.variables)
@@ -159,7 +175,7 @@ class LoadedModel:
 def answer_all(model: LoadedModel, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """A model's answers to samples in memory, [n, ...] by name; n at least one."""
     samples = len(next(iter(inputs.values())))
-    answers = [model(batch) for _, batch in _batches(inputs, samples, model.batch)]
+    answers = [model(batch) for _, batch in _batches(inputs, samples, model.batch_of(inputs))]
     return {name: np.concatenate([a[name] for a in answers])[:samples] for name in answers[0]}
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgepack import repair, targets
 from edgepack.datasets import spec as dataset_spec
-from edgepack.errors import MissingExtraError
+from edgepack.errors import MissingExtraError, ModelError
 from edgepack.records.stages import SourceModel
 from edgepack.savedmodel import reader
 
@@ -60,6 +60,7 @@ def make(settings: Settings, work: Path) -> Plan:
     """
     facts = reader.read(Path(settings.model.path))
     signature = reader.select_signature(facts, settings.model.signature)
+    _require_numbers(facts, signature)
     spec_path = Path(settings.dataset)
     spec = dataset_spec.load(spec_path)
     return Plan(
@@ -72,6 +73,21 @@ def make(settings: Settings, work: Path) -> Plan:
         targets=tuple(targets.load(name) for name in settings.targets),
         versions=installed(settings.latency.runtime),
     )
+
+
+def _require_numbers(facts: SavedModelFacts, signature: Signature) -> None:
+    """Refuse a signature that no sample can be fed to.
+
+    Raises:
+        ModelError: an input takes strings, or a handle of TensorFlow's.
+    """
+    for tensor in signature.inputs:
+        if tensor.dtype in {"string", "resource", "variant"}:
+            raise ModelError(
+                f"the input {tensor.name!r} of {signature.name} takes {tensor.dtype}, not numbers",
+                where=facts.path,
+                hint="Export a signature that takes numbers, or name another one (--signature).",
+            )
 
 
 def installed(runtime: str) -> Versions:

@@ -43,16 +43,19 @@ class Built:
     evidence: VariantEvidence
 
 
-@dataclass(frozen=True)
-class _Refused(Exception):  # noqa: N818 - not an error: one variant's end
-    skipped: Skipped
+class _VariantError(Exception):
+    """One variant's end, and not the build's."""
+
+    def __init__(self, skipped: Skipped) -> None:
+        super().__init__(skipped.reason)
+        self.skipped = skipped
 
 
 def build(session: Session, plan: Plan, variant: str, inputs: Inputs) -> Built | Skipped:
     """Make and measure one variant; what stops it is its reason, not the build's end."""
     try:
         return _build(session, plan, variant, inputs)
-    except _Refused as refused:
+    except _VariantError as refused:
         session.warn("quantize", f"{variant} is left out: {refused.skipped.reason}")
         return refused.skipped
 
@@ -108,5 +111,5 @@ def _honest(variant: str, facts: TFLiteFacts) -> str:
     raise _refused(variant, "precision", reason)
 
 
-def _refused(variant: str, stage: str, reason: str) -> _Refused:
-    return _Refused(Skipped(variant=variant, stage=stage, reason=reason))
+def _refused(variant: str, stage: str, reason: str) -> _VariantError:
+    return _VariantError(Skipped(variant=variant, stage=stage, reason=reason))

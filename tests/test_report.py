@@ -271,6 +271,9 @@ def test_report_of_nothing_built_still_renders():
         (12.34, "12.3"),
         (1340.2, "1340"),
         (-0.5, "-0.500"),
+        (0.0000034, "0.00000340"),
+        (1.45e-9, "1.4e-09"),
+        (-1e-16, "-1.0e-16"),
     ],
 )
 def test_significant_digits(value, text):

@@ -12,14 +12,17 @@ NONE = "-"
 SHARES = {"top-1", "top-5", "accuracy"}
 UNITS = ("B", "kB", "MB", "GB", "TB")
 KILO = 1000
+PLAIN = 1e-6  # what is smaller is rounding noise of float32, and reads better as a power of ten
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """Plain decimals with so many digits that count: 0.0812, 3.70, 12.3, 1340."""
+    """Plain decimals with so many digits that count: 0.0812, 3.70, 12.3, 1340; 1.4e-09."""
     if not value or not isfinite(value):
         return f"{value:g}"
+    if abs(value) < PLAIN:
+        return f"{value:.1e}"
     decimals = max(0, digits - 1 - floor(log10(abs(value))))
-    return f"{value:.{min(decimals, 12)}f}"
+    return f"{value:.{decimals}f}"
 
 
 def size(count: float) -> str:

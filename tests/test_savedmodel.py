@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -257,6 +259,12 @@ def test_stray_files_beside_the_weights_do_not_matter(model):
     assert reader.read(model).signatures == reader.read(DIGITS).signatures
 
 
+def test_a_stray_file_is_no_shard(model):
+    (model / SHARD).rename(model / f"{SHARD}.tmp")
+    with pytest.raises(ModelError, match=r"1 variables\.data is missing"):
+        reader.read(model)
+
+
 def test_a_broken_fingerprint_is_left_out(model):
     (model / "fingerprint.pb").write_bytes(b"\xff" * 20)
     assert reader.read(model).fingerprint == {}
@@ -314,6 +322,109 @@ def test_digest_follows_content_and_names_and_not_the_place(model):
     (model / "assets").mkdir(exist_ok=True)
     (model / "assets/vocabulary.txt").touch()
     assert len({original, changed, reader.digest(model)}) == 3
+
+
+def _linked(model):
+    """The same files, the weights behind a symbolic link, as data tools leave them."""
+    store = model.parent / "store"
+    (model / "variables").rename(store)
+    (model / "variables").symlink_to(store)
+    return store
+
+
+def test_weights_behind_a_link_count_like_any_other_file(model):
+    original = reader.read(model)
+    store = _linked(model)
+    found = reader.read(model)
+    assert found == original
+    shard = store / Path(SHARD).name
+    shard.write_bytes(bytes(reversed(shard.read_bytes())))
+    assert reader.digest(model) != original.digest
+
+
+def test_links_that_run_in_circles_are_followed_once(model):
+    (model / "links").mkdir()
+    (model / "links/up").symlink_to(model)
+    (model / "links/aside").symlink_to(model / "links")
+    assert reader.read(model).size_bytes == reader.read(DIGITS).size_bytes
+
+
+def test_a_link_to_nothing_is_a_missing_shard(model):
+    (model / SHARD).unlink()
+    (model / SHARD).symlink_to(model / "gone")
+    with pytest.raises(ModelError, match=r"1 variables\.data is missing"):
+        reader.read(model)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
+def test_a_directory_that_cannot_be_read_is_named(model):
+    (model / "closed").mkdir(mode=0)
+    with pytest.raises(UsageError, match="closed: cannot be read: Permission denied"):
+        reader.read(model)
+
+
+def _node(name, op, inputs=(), function=""):
+    """A NodeDef; `function` becomes an attribute that names a function."""
+    data = _field(1, 2, name.encode()) + _field(2, 2, op.encode())
+    data += b"".join(_field(3, 2, one.encode()) for one in inputs)
+    if function:
+        value = _field(10, 2, _field(1, 2, function.encode()))
+        data += _field(5, 2, _field(1, 2, b"f") + _field(2, 2, value))
+    return data
+
+
+def _saved(nodes, functions=()):
+    """A SavedModel whose only signature fetches the node `out`."""
+    bodies = b""
+    for name, body in dict(functions).items():
+        inner = b"".join(_field(3, 2, node) for node in body)
+        bodies += _field(1, 2, _field(1, 2, _field(1, 2, name.encode())) + inner)
+    graph = b"".join(_field(1, 2, node) for node in nodes) + _field(2, 2, bodies)
+    info = _field(1, 2, b"out:0") + _field(2, 0, 1)
+    signature = _field(2, 2, _field(1, 2, b"y") + _field(2, 2, info))
+    entry = _field(1, 2, b"serving_default") + _field(2, 2, signature)
+    tags = _field(4, 2, b"serve")
+    return _field(2, 2, _field(1, 2, tags) + _field(2, 2, graph) + _field(5, 2, entry))
+
+
+def _calling(op, function=""):
+    return [_node("out", op, function=function)]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "functions", "stateful"),
+    [
+        ([_node("out", "Identity", ["x"]), _node("x", "AssignAddVariableOp")], {}, True),
+        ([_node("out", "Identity", ["^x"]), _node("x", "AssignVariableOp")], {}, True),
+        ([_node("out", "Identity"), _node("restore", "AssignVariableOp")], {}, False),
+        (_calling("PartitionedCall", "f"), {"f": [_node("a", "AssignVariableOp")]}, True),
+        (_calling("PartitionedCall", "f"), {"g": [_node("a", "AssignVariableOp")]}, False),
+        (_calling("f"), {"f": [_node("a", "AssignSub")]}, True),
+        (
+            _calling("While", "f"),
+            {"f": _calling("If", "g"), "g": [_node("a", "ResourceScatterNdUpdate")]},
+            True,
+        ),
+        (_calling("PartitionedCall", "f"), {"f": _calling("PartitionedCall", "f")}, False),
+        ([_node("out", "Identity", ["out"])], {}, False),
+        *[([_node("out", op)], {}, True) for op in ("RngReadAndSkip", "StatefulUniform")],
+        *[([_node("out", op)], {}, True) for op in ("SparseApplyFtrl", "StridedSliceAssign")],
+        *[([_node("out", op)], {}, False) for op in ("ScatterNd", "TensorScatterUpdate")],
+        *[([_node("out", op)], {}, False) for op in ("StatefulPartitionedCall", "RandomUniform")],
+    ],
+)
+def test_a_model_is_stateful_where_inference_assigns(tmp_path, nodes, functions, stateful):
+    (tmp_path / "saved_model.pb").write_bytes(_saved(nodes, functions))
+    assert reader.read(tmp_path).stateful is stateful
+
+
+def test_a_graph_of_twenty_thousand_nodes_is_read_within_a_second(tmp_path):
+    chain = [_node(f"n{i}", "Identity", [f"n{i + 1}"], "f") for i in range(20_000)]
+    (tmp_path / "saved_model.pb").write_bytes(_saved([*chain, *_calling("While", "n0")]))
+    start = time.process_time()
+    facts = reader.read(tmp_path)
+    assert time.process_time() - start < 1
+    assert {op.name: op.count for op in facts.ops} == {"Identity": 20_000, "While": 1}
 
 
 def _described(facts):

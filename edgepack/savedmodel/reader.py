@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from edgepack.errors import ModelError, UsageError
 from edgepack.files import sha256_file
@@ -18,12 +20,12 @@ from edgepack.savedmodel.wire import Message, WireError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from edgepack.savedmodel.messages import Graph, MetaGraph
 
 GRAPH = "saved_model.pb"
 VARIABLES = "variables"
+SHARD = re.compile(r"variables\.data-[0-9]{5,}-of-([0-9]{5,})")
 SERVE = "serve"
 DEFAULT = "serving_default"
 VARIABLE_OPS = frozenset(("VarHandleOp", "VariableV2", "Variable"))
@@ -91,7 +93,11 @@ def select_signature(facts: SavedModelFacts, name: str = "") -> Signature:
 def digest(path: Path) -> str:
     """SHA-256 over the sorted (relative path, SHA-256) pairs of every file: the model's identity.
 
-    fingerprint.pb is none: it does not cover the weights.
+    fingerprint.pb is none: it does not cover the weights. Files behind symbolic links count like
+    any other, so that a copy has the digest of what it was copied from.
+
+    Raises:
+        OSError: a file or directory cannot be read.
     """
     total = hashlib.sha256()
     for file in _files(path):
@@ -100,8 +106,21 @@ def digest(path: Path) -> str:
 
 
 def _files(path: Path) -> list[Path]:
-    files = (file for file in path.rglob("*") if file.is_file())
-    return sorted(files, key=lambda file: file.relative_to(path).as_posix())
+    """Every file, also behind symbolic links; each directory once, as links may run in circles."""
+    found: list[Path] = []
+    seen: set[str] = set()
+    for top, directories, names in os.walk(path, onerror=_refuse, followlinks=True):
+        directories.sort()  # which of two names of one directory is taken must not be chance
+        if (real := os.path.realpath(top)) in seen:
+            directories.clear()
+            continue
+        seen.add(real)
+        found += [file for name in names if (file := Path(top, name)).is_file()]
+    return sorted(found, key=lambda file: file.relative_to(path).as_posix())
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise error
 
 
 def _require_directory(path: Path) -> None:
@@ -135,7 +154,11 @@ def _choose(metas: list[MetaGraph], path: Path) -> MetaGraph:
     if not metas:
         raise ModelError("it holds no graph", where=path / GRAPH, hint="Save the model again.")
     tags = "; ".join(",".join(meta.tags) or "(none)" for meta in metas)
-    raise ModelError(f"no graph is tagged {SERVE}; their tags are: {tags}", where=path / GRAPH)
+    raise ModelError(
+        f"no graph is tagged {SERVE}; their tags are: {tags}",
+        where=path / GRAPH,
+        hint=f"Save the one to build with the tag {SERVE}.",
+    )
 
 
 def _facts(path: Path, meta: MetaGraph, graph: Graph) -> SavedModelFacts:
@@ -143,10 +166,11 @@ def _facts(path: Path, meta: MetaGraph, graph: Graph) -> SavedModelFacts:
     _require_variables(path, ops)
     signatures = tuple(sorted(_signatures(meta), key=lambda signature: signature.name))
     outputs = [tensor.tensor for signature in signatures for tensor in signature.outputs]
+    sizes = {file: file.stat().st_size for file in _files(path)}
     return SavedModelFacts(
         path=str(path),
         digest=digest(path),
-        size_bytes=sum(file.stat().st_size for file in _files(path)),
+        size_bytes=sum(sizes.values()),
         tags=meta.tags,
         signatures=signatures,
         tensorflow_version=meta.tensorflow_version,
@@ -154,7 +178,7 @@ def _facts(path: Path, meta: MetaGraph, graph: Graph) -> SavedModelFacts:
         keras_version=_keras_version(path),
         fingerprint=_fingerprint(path),
         ops=ops,
-        variables_bytes=sum(p.stat().st_size for p in _files(path / VARIABLES)),
+        variables_bytes=sum(size for f, size in sizes.items() if path / VARIABLES in f.parents),
         assets=meta.assets,
         has_object_graph=meta.has_objects,
         slot_variables=meta.slot_variables(),
@@ -174,11 +198,12 @@ def _require_variables(path: Path, ops: tuple[OpUse, ...]) -> None:
     if not VARIABLE_OPS & {op.name for op in ops}:
         return
     directory = path / VARIABLES
-    index, shards = directory / "variables.index", list(directory.glob("variables.data-*"))
-    counts = [shard.name.rpartition("-of-")[2] for shard in shards]
-    expected = max((int(count) for count in counts if count.isdecimal()), default=1)
-    if not index.is_file() or len(shards) < expected:
-        missing = index.name if not index.is_file() else f"{expected - len(shards)} variables.data"
+    index, shards = directory / "variables.index", directory.glob("variables.data-*")
+    named = [SHARD.fullmatch(shard.name) for shard in shards if shard.is_file()]
+    counts = [int(name[1]) for name in named if name]
+    expected = max(counts, default=1)
+    if not index.is_file() or len(counts) < expected:
+        missing = index.name if not index.is_file() else f"{expected - len(counts)} variables.data"
         raise ModelError(
             f"the graph has variables, and {missing} is missing",
             where=directory,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,7 +10,17 @@ if TYPE_CHECKING:
 
     from edgepack.savedmodel.messages import Graph, Node
 
-ASSIGNS = ("Assign", "ResourceScatter", "Scatter", "ResourceApply", "Apply", "ResourceStridedSlice")
+# TensorFlow's operators on variables that write them, those of random generators included.
+# ScatterNd and ScatterNdNonAliasingAdd, named alike, write nothing.
+ASSIGNS = re.compile(
+    r"Assign\w*"
+    r"|(Resource)?(Sparse)?Apply\w+"
+    r"|(Resource)?Scatter(Nd)?(Add|Sub|Mul|Div|Min|Max|Update)"
+    r"|(Resource)?StridedSliceAssign"
+    r"|(Resource)?CountUpTo"
+    r"|Rng(ReadAnd)?Skip"
+    r"|Stateful(Uniform|StandardNormal|TruncatedNormal|RandomBinomial)\w*"
+)
 
 
 def assigns(graph: Graph, outputs: Iterable[str]) -> bool:
@@ -17,7 +28,7 @@ def assigns(graph: Graph, outputs: Iterable[str]) -> bool:
 
     Saving and restoring, which assign too, are not on the way to an output.
     """
-    return any(node.op.startswith(ASSIGNS) for node in _reached(graph, outputs))
+    return any(ASSIGNS.fullmatch(node.op) for node in _reached(graph, outputs))
 
 
 def _reached(graph: Graph, outputs: Iterable[str]) -> Iterator[Node]:
@@ -34,11 +45,12 @@ def _reached(graph: Graph, outputs: Iterable[str]) -> Iterator[Node]:
         node = nodes[name]
         yield node
         waiting += [_node_name(source) for source in node.inputs]
-        called += node.called()
+        called += _called(node)
     yield from _bodies(graph, called)
 
 
 def _bodies(graph: Graph, called: list[str]) -> Iterator[Node]:
+    """Every node of a function counts: TensorFlow runs those with effects whatever is fetched."""
     seen: set[str] = set()
     while called:
         name = called.pop()
@@ -47,7 +59,13 @@ def _bodies(graph: Graph, called: list[str]) -> Iterator[Node]:
         seen.add(name)
         for node in graph.functions.get(name, ()):
             yield node
-            called += node.called()
+            called += _called(node)
+
+
+def _called(node: Node) -> Iterator[str]:
+    """Functions by attribute, and by the name of the op itself, as TensorFlow 1 calls them."""
+    yield node.op
+    yield from node.called()
 
 
 def _node_name(tensor: str) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 MAX_VARINT = 10
+MORE = 0x80  # the bit of a varint's byte that says that another follows
 
 
 class WireError(Exception):
@@ -29,11 +30,13 @@ class Field(NamedTuple):
 
 
 def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
+    if at < end and (first := data[at]) < MORE:  # nearly all are one byte
+        return first, at + 1
     result = shift = 0
     for position in range(at, min(at + MAX_VARINT, end)):
         byte = data[position]
         result |= (byte & 0x7F) << shift
-        if byte < 0x80:  # noqa: PLR2004 - the continuation bit
+        if byte < MORE:
             return result, position + 1
         shift += 7
     raise WireError(f"a number at byte {at} does not end")
@@ -72,27 +75,27 @@ class Message:
 
     def __init__(self, data: bytes, start: int = 0, end: int | None = None) -> None:
         self._data = data
-        self._fields: dict[int, list[Field]] = {}
-        for field in fields(data, start, end):
-            self._fields.setdefault(field.number, []).append(field)
+        # One flat list: with a container a field number, most of the time went to collecting them.
+        self._fields = list(fields(data, start, end))
+
+    def _found(self, number: int) -> Iterator[Field]:
+        return (field for field in self._fields if field[0] == number)
 
     def texts(self, number: int) -> list[str]:
         """Every string of a repeated field; bytes that are not UTF-8 are replaced."""
-        found = self._fields.get(number, ())
-        return [self._data[f.start : f.end].decode("utf-8", "replace") for f in found]
+        return [self._data[f.start : f.end].decode("utf-8", "replace") for f in self._found(number)]
 
     def text(self, number: int) -> str:
         """A string, the last one where it is repeated, or nothing."""
         return "".join(self.texts(number)[-1:])
 
     def number(self, number: int) -> int:
-        """An integer, or 0."""
-        found = self._fields.get(number)
-        return found[-1].value if found else 0
+        """An integer, the last one where it is repeated, or 0."""
+        return next((f.value for f in reversed(self._fields) if f.number == number), 0)
 
     def messages(self, number: int) -> Iterator[Message]:
         """Every message of a repeated field."""
-        for field in self._fields.get(number, ()):
+        for field in self._found(number):
             yield Message(self._data, field.start, field.end)
 
     def message(self, number: int) -> Message | None:
@@ -101,7 +104,7 @@ class Message:
 
     def count(self, number: int) -> int:
         """How often a field is there."""
-        return len(self._fields.get(number, ()))
+        return sum(1 for _ in self._found(number))
 
     def entries(self, number: int) -> Iterator[tuple[str, Message]]:
         """Keys and values of a map field whose values are messages."""
@@ -139,8 +142,8 @@ def _located(data: bytes) -> Iterator[tuple[int, Field]]:
 
 def _encode(value: int) -> bytes:
     out = bytearray()
-    while value > 0x7F:  # noqa: PLR2004 - seven bits a byte
-        out.append(value & 0x7F | 0x80)
+    while value >= MORE:
+        out.append(value & 0x7F | MORE)
         value >>= 7
     out.append(value)
     return bytes(out)

@@ -14,6 +14,7 @@ from edgepack.records.report import Report
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
+HOLLOW = ROOT.parent / "shared/data/wild/C242-PS045-Career-Match__Cloud-Computing/0"
 EVERY = ("float32", "float16", "dynamic", "int8", "int8-float-io")
 
 ARRAYS = """
@@ -233,3 +234,13 @@ def test_a_wrong_build_time_is_refused_before_anything_is_built(project):
     assert done.returncode == 2
     assert "SOURCE_DATE_EPOCH is 'soon'" in done.stderr
     assert "convert" not in done.stderr
+
+
+@pytest.mark.skipif(not HOLLOW.exists(), reason="the published model is not at hand")
+def test_weights_that_the_converter_leaves_out_are_brought_in(edgepack, project):
+    samples = {"x": np.abs(_normal(40, 437))}
+    where = project("plain", samples, variants=["float32", "int8"])
+    report = _built(edgepack, where, "--model", HOLLOW, "--budget", "max_accuracy_drop=0.9")
+    assert _variants(report)["float32"].accuracy.agreement[0].top1 == 1
+    assert _variants(report)["float32"].size_bytes > 250_000
+    assert any("function" in repair.what for repair in report.source.repairs)

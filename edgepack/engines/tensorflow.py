@@ -20,6 +20,7 @@ from edgepack.engines.refusals import first_line, reason, refusal
 from edgepack.errors import ModelError
 from edgepack.records.facts import Repair
 from edgepack.records.stages import Conversion
+from edgepack.tflite import reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,6 +36,11 @@ SINGLE_BATCH = Repair(
     what="converted the lists of recurrent layers for one sample at a time",
     why="their element shape depends on the batch, which TFLite's builtin ops need to know",
 )
+FUNCTION = Repair(
+    what="converted the function that TensorFlow loads, in place of the files",
+    why="read from the files, the converter leaves the weights out of the .tflite",
+)
+FLOAT32 = "float32.tflite"
 BATCH = 256  # large enough to hide TensorFlow's cost of a call
 BATCH_ELEMENTS = 2**20  # of all inputs together: activations are many times as large
 
@@ -69,6 +75,8 @@ def convert(source: SourceModel, target: Path) -> Conversion:
         if LIST_OP not in str(error):
             raise refusal(source, error) from error
         content, repairs = _convert_single_batch(source), (SINGLE_BATCH,)
+    if _is_hollow(content):
+        content, repairs = _convert_function(source), (FUNCTION,)
     target.write_bytes(content)
     return Conversion(
         engine="tf.lite.TFLiteConverter",
@@ -96,6 +104,30 @@ def _convert_single_batch(source: SourceModel) -> bytes:
         content: bytes = converter.convert()
     except Exception as error:
         raise refusal(source, error) from error
+    return content
+
+
+def _is_hollow(content: bytes) -> bool:
+    """Whether a file reads variables that nothing in it ever sets: its weights are lost."""
+    ops = {op.name for op in reader.parse(content, FLOAT32).ops}
+    return "READ_VARIABLE" in ops and "ASSIGN_VARIABLE" not in ops
+
+
+def _convert_function(source: SourceModel) -> bytes:
+    """Let TensorFlow load the model, and convert the function it made with its weights."""
+    tf = import_tensorflow()
+    model = LoadedModel(source)
+    try:
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([model.function], model.root)
+        content: bytes = converter.convert()
+    except Exception as error:
+        raise refusal(source, error) from error
+    if _is_hollow(content):
+        raise ModelError(
+            "TensorFlow's converter leaves the weights out of the file",
+            where=source.origin or source.path,
+            hint="Save the model again with tf.saved_model.save.",
+        )
     return content
 
 
@@ -129,15 +161,15 @@ class LoadedModel:
 
         self._origin = source.origin or source.path
         try:
-            self._root = tf.saved_model.load(source.path, tags=list(source.tags))
-            self._function = self._root.signatures[source.signature]
+            self.root = tf.saved_model.load(source.path, tags=list(source.tags))
+            self.function = self.root.signatures[source.signature]
         except Exception as error:
             raise ModelError(
                 f"TensorFlow cannot load the model: {type(error).__name__}: {first_line(error)}",
                 where=self._origin,
             ) from error
         self._dtypes = {
-            name: spec.dtype for name, spec in self._function.structured_input_signature[1].items()
+            name: spec.dtype for name, spec in self.function.structured_input_signature[1].items()
         }
         self._stateful = source.stateful
         self._fixed_batch = source.fixed_batch or (1 if source.stateful else None)
@@ -150,7 +182,7 @@ class LoadedModel:
         self._reset()
         tensors = {n: tf.constant(a, dtype=self._dtypes[n]) for n, a in feed.items()}
         try:
-            answer = self._function(**tensors)
+            answer = self.function(**tensors)
             return {name: np.asarray(value) for name, value in answer.items()}
         except tf.errors.OpError as error:
             raise ModelError(
@@ -164,7 +196,7 @@ class LoadedModel:
         return self._fixed_batch or min(BATCH, max(1, BATCH_ELEMENTS // max(1, elements)))
 
     def _variables(self) -> list[Any]:
-        return list(self._function.variables)
+        return list(self.function.variables)
 
     def _reset(self) -> None:
         if self._stateful:

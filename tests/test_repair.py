@@ -8,7 +8,7 @@ import pytest
 
 from edgepack import repair
 from edgepack.engines import tensorflow
-from edgepack.errors import ModelError, OutputError
+from edgepack.errors import ModelError, OutputError, UsageError
 from edgepack.records.settings import Limits
 from edgepack.records.stages import SourceModel
 from edgepack.savedmodel import reader
@@ -53,14 +53,30 @@ def test_a_relative_path_leads_to_the_weights_too(tmp_path, monkeypatch):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(OutputError, match=r"copy: no room for a working copy.*\n.*TMPDIR"):
+    with pytest.raises(OutputError, match=r"copy: the working copy cannot be written.*\n.*TMPDIR"):
         repair.prepare(DIGITS, reader.read(DIGITS), tmp_path / "copy")
 
 
 def test_a_file_in_the_way_is_named(tmp_path):
     (tmp_path / "copy").touch()
-    with pytest.raises(OutputError, match="copy: no room for a working copy: File exists"):
+    with pytest.raises(OutputError, match="copy: the working copy cannot be written: File exists"):
         repair.prepare(DIGITS, reader.read(DIGITS), tmp_path / "copy")
+
+
+def test_a_source_that_is_gone_by_now_is_named(tmp_path):
+    with pytest.raises(UsageError, match="gone: cannot be read: No such file"):
+        repair.prepare(tmp_path / "gone", reader.read(DIGITS), tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_damage_beside_what_was_read_is_told(tmp_path):
+    source = Path(shutil.copytree(DIGITS, tmp_path / "source"))
+    facts = reader.read(source).model_copy(update={"slot_variables": 1})
+    other = b"\x3a\x02\x0a\x7f"  # a second graph, whose object graph is cut short
+    with (source / "saved_model.pb").open("ab") as file:
+        file.write(b"\x12" + bytes([len(other)]) + other)
+    with pytest.raises(ModelError, match=r"saved_model\.pb: its object graph is damaged: field 1"):
+        repair.prepare(source, facts, tmp_path / "copy")
 
 
 @needs_kws

@@ -376,6 +376,22 @@ def test_a_build_ended_half_way_leaves_the_old_bundle_and_no_process(
     assert (output / BUNDLE).read_bytes() == before
 
 
+def test_scratch_space_of_killed_builds_is_removed(edgepack, demo, plain_env, tmp_path):
+    old, new = tmp_path / "edgepack-old", tmp_path / "edgepack-new"
+    for left in (old, new):
+        (left / "source").mkdir(parents=True)
+    os.utime(old, (0, 0))
+    done = subprocess.run(
+        [sys.executable, "-m", "edgepack", "build", "--demo", "--output", str(tmp_path / "out")],
+        env=plain_env | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["edgepack-new", "out"]
+
+
 def _marked(marker):
     found = []
     for environ in Path("/proc").glob("[0-9]*/environ"):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+SCRATCH = "edgepack-"
+ABANDONED_SECONDS = 3 * 86_400  # longer than any build
 BRANCHES = 32  # threads that only wait: for a worker, or for another branch
 
 
@@ -43,8 +47,9 @@ class Session:
     cores: int = field(default_factory=lambda: os.cpu_count() or 1)
 
     def __enter__(self) -> Self:
+        _sweep(Path(tempfile.gettempdir()))
         with ExitStack() as stack:
-            self.work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgepack-")))
+            self.work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=SCRATCH)))
             self.general = stack.enter_context(self.pool("edgepack", self.cores))
             self.tensorflow = stack.enter_context(self.pool("TensorFlow", 1))
             self._branches = ThreadPoolExecutor(BRANCHES, thread_name_prefix="branch")
@@ -72,6 +77,15 @@ class Session:
     def warn(self, stage: str, message: str) -> None:
         """Say something that a person should read."""
         self.emit(Event(stage=stage, message=message, level="warning"))
+
+
+def _sweep(directory: Path) -> None:
+    """Remove the scratch space of builds that were killed, and could not do it themselves."""
+    oldest = time.time() - ABANDONED_SECONDS
+    for left in directory.glob(f"{SCRATCH}*"):
+        with suppress(OSError):
+            if left.stat().st_mtime < oldest:
+                shutil.rmtree(left)
 
 
 def _unheard(_: Event) -> None:

@@ -130,6 +130,13 @@ def test_sixteen_bit_gray_is_brought_to_bytes(tmp_path):
     assert found.ravel().tolist() == [0, 7, 100, 255]
 
 
+@pytest.mark.parametrize("pixels", [np.full((4, 4), 0.5, "f4"), np.full((4, 4), 70_000, "i4")])
+def test_pixels_of_no_known_range_are_refused(tmp_path, pixels):
+    save_image(tmp_path / "data/a/0.tiff", pixels)
+    with pytest.raises(DatasetError, match="floats or 32-bit integers, of no known range"):
+        run(spec("image-folder"), tmp_path, tensor((4, 4, 3)))
+
+
 def test_palettes_are_looked_up(tmp_path):
     image = Image.new("P", (2, 1))
     image.putpalette([9, 8, 7, 200, 100, 50])
@@ -301,6 +308,28 @@ def _list(text):
             _list("path,label\na.png,7\n"),
             {"classes": ("cat", "dog")},
             "list.csv:2: '7' is not among the dataset's classes",
+        ),
+        (
+            "image-list",
+            "list.csv",
+            _list("path,label\n,1\n"),
+            {},
+            "list.csv:2: names no file in column path",
+        ),
+        (
+            "image-list",
+            "list.csv",
+            _list("path,label,path\na.png,1,b.png\n"),
+            {},
+            "list.csv:1: names the column 'path' twice",
+        ),
+        *(
+            ("image-list", "list.csv", _list(f"path,label\na.png,{label}\n"), {}, message)
+            for label, message in (
+                ("10.0", r"list.csv:2: the label '10\.0' is a number, but no class index\n.*Write"),
+                ("-1", "list.csv:2: the label '-1' is a number, but no class index"),
+                ("9" * 20, f"labels run up to {'9' * 20}: that is no class index"),
+            )
         ),
         (
             "image-list",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -329,3 +330,86 @@ def test_a_spec_that_makes_no_sense_is_refused(tmp_path, text, message):
         load(path)
     assert str(path) in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+def _samples(root, **fields):
+    return run(spec("image-folder", **fields), root, IMAGE)
+
+
+def test_linked_class_folders_are_read_and_belong_to_the_digest(tmp_path):
+    class_folders(tmp_path / "data", {"a": 3})
+    class_folders(tmp_path / "elsewhere", {"b": 3})
+    (tmp_path / "data/b").symlink_to(tmp_path / "elsewhere/b")
+    original = digest(spec("image-folder"), tmp_path)
+    samples = _samples(tmp_path)
+    assert samples.classes == ("a", "b")
+    assert samples.splits["evaluate"].samples == 6
+    save_image(tmp_path / "elsewhere/b/000.png", noise())
+    assert digest(spec("image-folder"), tmp_path) != original
+
+
+def test_links_that_lead_in_circles_end(tmp_path):
+    class_folders(tmp_path / "data", {"a": 3})
+    (tmp_path / "data/a/up").symlink_to(tmp_path / "data")
+    (tmp_path / "data/a/self").symlink_to(tmp_path / "data/a/self")
+    digest(spec("image-folder"), tmp_path)
+    assert _samples(tmp_path).splits["evaluate"].samples == 3
+
+
+def test_what_tools_leave_behind_is_no_sample_and_changes_no_digest(tmp_path):
+    class_folders(tmp_path / "data", {"a": 3})
+    original = digest(spec("image-folder"), tmp_path)
+    for name in ("data/.DS_Store", "data/a/._000.png", "data/a/Thumbs.db", "data/notes.txt"):
+        (tmp_path / name).write_bytes(b"left behind")
+    save_image(tmp_path / "data/.checkpoints/000.png", noise())
+    assert digest(spec("image-folder"), tmp_path) == original
+    assert _samples(tmp_path).classes == ("a",)
+
+
+def _pipe(path):
+    os.mkfifo(path)
+
+
+def _device(path):
+    path.symlink_to("/dev/zero")
+
+
+def _nowhere(path):
+    path.symlink_to("nowhere.png")
+
+
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (_pipe, "it is a pipe, a socket or a device"),
+        (_device, "it is a pipe, a socket or a device"),
+        (_nowhere, "No such file or directory"),
+    ],
+)
+def test_what_is_no_regular_file_is_named_and_can_be_skipped(tmp_path, make, reason, listed):
+    class_folders(tmp_path / "data", {"a": 3})
+    make(tmp_path / "data/a/odd.png")
+    (tmp_path / "list.csv").write_text("path,label\ndata/a/odd.png,0\ndata/a/000.png,0\n")
+    dataset = spec("image-list", "list.csv") if listed else spec("image-folder")
+    digest(dataset, tmp_path)
+    with pytest.raises(DatasetError, match=f"a/odd.png: {reason}"):
+        run(dataset, tmp_path, IMAGE)
+    skipping = dataset.model_copy(update={"on_unreadable": "skip"})
+    samples = run(skipping, tmp_path, IMAGE)
+    assert [name.endswith("a/odd.png") for name in samples.skipped] == [True]
+
+
+def test_a_pipe_is_no_dataset(tmp_path):
+    os.mkfifo(tmp_path / "data")
+    for work in (digest, lambda dataset, root: run(dataset, root, IMAGE)):
+        with pytest.raises(DatasetError, match="data: is neither a file nor a folder"):
+            work(spec("image-list"), tmp_path)
+
+
+def test_names_that_are_no_text_are_refused(tmp_path):
+    class_folders(tmp_path / "data", {"a": 3})
+    shutil.copy(tmp_path / "data/a/000.png", os.fsencode(tmp_path / "data/a") + b"/caf\xe9.png")
+    for work in (digest, lambda dataset, root: run(dataset, root, IMAGE)):
+        with pytest.raises(DatasetError, match=r"name a/caf\\udce9\.png is not UTF-8 text"):
+            work(spec("image-folder"), tmp_path)

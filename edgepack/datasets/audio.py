@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgepack.datasets.unreadable import UnreadableError
+from edgepack.datasets.unreadable import UnreadableError, require_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +28,7 @@ FLOOR = 1e-6
 STREAMED = b"\xff" * 4  # written to a pipe, of unknown length
 PADDING = 1  # some writers leave out the byte that makes a chunk's length even
 LEAST_MELS = 40
+HIGHEST_RATE = 1_000_000
 
 
 def decode_audio(path: Path, window: Window) -> NDArray[Any]:
@@ -61,6 +62,8 @@ def _read(path: Path, rate: int) -> NDArray[Any]:
     except Exception as error:  # of a damaged file, SciPy raises whatever comes
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UnreadableError(reason or type(error).__name__) from error
+    if own_rate > HIGHEST_RATE:  # a filter to resample it would take all memory
+        raise UnreadableError(f"a sample rate of {own_rate} Hz")
     signal = _scaled(data)
     if signal.ndim > 1:
         signal = signal.mean(axis=1)
@@ -73,6 +76,7 @@ def _read(path: Path, rate: int) -> NDArray[Any]:
 
 def _require_whole(path: Path) -> None:
     """SciPy reads what there is of a clip that was cut short, and says nothing."""
+    require_regular(path)
     with path.open("rb") as file:
         head = file.read(8)
     expected, size = int.from_bytes(head[4:], "little") + len(head), path.stat().st_size

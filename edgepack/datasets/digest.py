@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgepack.datasets.items import listed_files
+from edgepack.datasets.listing import require_path, sample_files
 from edgepack.datasets.spec import split_spec
 from edgepack.errors import DatasetError
 from edgepack.records.dataset import SPLITS
 
 CHUNK = 1 << 20
+UNREADABLE = b"unreadable"
 LISTED = frozenset(("image-folder", "image-list", "audio"))  # by a CSV, where the path is a file
 
 if TYPE_CHECKING:
@@ -30,26 +33,36 @@ def digest(spec: DatasetSpec, root: Path) -> str:
         root: the folder that the spec's paths are relative to.
 
     Raises:
-        DatasetError: a path is not there or cannot be read.
+        DatasetError: a path is not there, or a folder or list cannot be read.
     """
     total = hashlib.sha256(spec.model_dump_json().encode())
-    try:
-        for path in sorted(set(_files(spec, root))):
-            total.update(f"{os.path.relpath(path, root)}\0".encode())
-            total.update(_content(path))
-    except OSError as error:
-        raise DatasetError(f"cannot be read: {error.strerror}", where=error.filename) from error
+    for path in sorted(set(_files(spec, root))):
+        total.update(f"{os.path.relpath(path, root)}\0".encode())
+        total.update(_content(path))
     return total.hexdigest()
 
 
 def _content(path: str) -> bytes:
-    """SHA-256 of a file: most are small, so the fewest calls count."""
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - ten thousand Paths cost a second
-        head = file.read(CHUNK)
-        digest = hashlib.sha256(head)
-        while len(head) == CHUNK:
-            digest.update(head := file.read(CHUNK))
+    """SHA-256 of a file: most are small, so the fewest calls count.
+
+    One that cannot be read has none: decoding names it, or leaves it out if the spec says so.
+    """
+    try:
+        with open(path, "rb", buffering=0, opener=_unblocked) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return UNREADABLE
+            head = file.read(CHUNK)
+            digest = hashlib.sha256(head)
+            while len(head) == CHUNK:
+                digest.update(head := file.read(CHUNK))
+    except (OSError, ValueError):  # the latter of a name with a null in it
+        return UNREADABLE
     return digest.digest()
+
+
+def _unblocked(path: str, flags: int) -> int:
+    """Opening a pipe would wait for who writes to it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _files(spec: DatasetSpec, root: Path) -> Iterator[str]:
@@ -67,17 +80,18 @@ def _files(spec: DatasetSpec, root: Path) -> Iterator[str]:
                 where=path,
                 hint=f"The spec's path, or splits.{split}.path, is relative to {root}.",
             )
-        yield from _below(path)
-        if spec.kind in LISTED and path.is_file():
-            yield from (str(file) for file in listed_files(spec, path) if file.is_file())
+        yield from _read_at(spec, path)
 
 
-def _below(path: Path) -> Iterator[str]:
-    if path.is_file():
-        yield str(path)
+def _read_at(spec: DatasetSpec, path: Path) -> Iterator[str]:
+    """What is read for one path: itself, the samples below it, or those that it lists."""
+    require_path(path)
+    if path.is_dir():
+        yield from (f"{path}{os.sep}{name}" for name in sample_files(spec, path))
         return
-    for folder, _, names in os.walk(path):
-        yield from (f"{folder}{os.sep}{name}" for name in names)
+    yield str(path)
+    if spec.kind in LISTED:
+        yield from (str(file) for file in listed_files(spec, path))
 
 
 def _module_file(spec: DatasetSpec, root: Path) -> Path:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from edgepack.datasets.unreadable import UnreadableError
+from edgepack.datasets.unreadable import UnreadableError, require_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,8 @@ METHODS = {
     "area": Image.Resampling.BOX,
     "lanczos": Image.Resampling.LANCZOS,
 }
-WIDE_TO_BYTE = 257  # 65535 / 255: sixteen-bit gray on the scale of eight bits
+WIDE = 65535
+WIDE_TO_BYTE = WIDE / 255  # sixteen-bit gray on the scale of eight bits
 
 
 def decode_image(path: Path, preprocess: Preprocess) -> NDArray[Any]:
@@ -36,6 +37,7 @@ def decode_image(path: Path, preprocess: Preprocess) -> NDArray[Any]:
         UnreadableError: the file is no image, cut short, or a decompression bomb.
     """
     try:
+        require_regular(path)
         with Image.open(path) as image:
             pixels = np.asarray(_fitted(_converted(image, preprocess), preprocess.resize))
     except Image.DecompressionBombError as error:
@@ -48,7 +50,9 @@ def decode_image(path: Path, preprocess: Preprocess) -> NDArray[Any]:
 
 def _converted(image: Image.Image, preprocess: Preprocess) -> Image.Image:
     ImageOps.exif_transpose(image, in_place=True)
-    if image.mode.startswith("I;16") or image.mode == "I":
+    if image.mode == "F" or (image.mode == "I" and np.asarray(image).max() > WIDE):
+        raise UnreadableError("its pixels are floats or 32-bit integers, of no known range")
+    if image.mode.startswith("I"):
         wide = np.asarray(image, np.float32) / WIDE_TO_BYTE
         return Image.fromarray(wide.round().clip(0, 255).astype(np.uint8)).convert(
             MODES[preprocess.color]

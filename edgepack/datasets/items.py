@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import difflib
+from collections import Counter
 from dataclasses import dataclass
 from math import isfinite, nan
 from typing import TYPE_CHECKING
 
+from edgepack.datasets.listing import require_path, sample_files
 from edgepack.datasets.pool import Item, Pool
 from edgepack.errors import DatasetError
 
@@ -18,8 +20,7 @@ if TYPE_CHECKING:
     from edgepack.datasets.pool import Label
     from edgepack.records.dataset import DatasetSpec
 
-IMAGES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"))
-SOUNDS = frozenset((".wav",))
+MOST_CLASSES = 100_000
 
 
 def list_items(spec: DatasetSpec, root: Path, path: str) -> Pool:
@@ -31,6 +32,7 @@ def list_items(spec: DatasetSpec, root: Path, path: str) -> Pool:
     from edgepack.datasets import arrays
 
     where = root / path
+    require_path(where)
     if spec.kind in {"arrays", "function"}:
         return arrays.list_rows(spec, root, path)
     if spec.kind == "table":
@@ -50,20 +52,15 @@ def list_items(spec: DatasetSpec, root: Path, path: str) -> Pool:
 
 def _folders(spec: DatasetSpec, where: Path) -> Pool:
     """One folder a class; without labels (task none) every file below."""
-    suffixes = SOUNDS if spec.kind == "audio" else IMAGES
-    files = sorted(
-        (path.relative_to(where).as_posix(), path)
-        for path in where.rglob("*")
-        if path.suffix.lower() in suffixes and path.is_file()
-    )
+    files = sample_files(spec, where)
     if spec.task == "none":
-        return Pool(str(where), tuple(Item(name) for name, _ in files), spec.classes)
-    found = sorted({name.partition("/")[0] for name, _ in files if "/" in name})
+        return Pool(str(where), tuple(map(Item, files)), spec.classes)
+    found = sorted({name.partition("/")[0] for name in files if "/" in name})
     classes = spec.classes or tuple(found)
     for folder in found:
         class_index(folder, classes, where / folder)
     indices = {name: index for index, name in enumerate(classes)}
-    items = [Item(name, indices[name.partition("/")[0]]) for name, _ in files if "/" in name]
+    items = [Item(name, indices[name.partition("/")[0]]) for name in files if "/" in name]
     return Pool(str(where), tuple(items), classes)
 
 
@@ -91,6 +88,7 @@ def _rows(where: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         with where.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
+            _require_unique(reader.fieldnames or (), where)
             for row in reader:
                 if None in row or None in row.values():
                     raise DatasetError(
@@ -102,6 +100,12 @@ def _rows(where: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise DatasetError(f"not a readable CSV file: {error}", where=where) from error
     except OSError as error:
         raise DatasetError(f"cannot be read: {error.strerror}", where=where) from error
+
+
+def _require_unique(columns: Sequence[str], where: Path) -> None:
+    twice = [name for name, count in Counter(columns).items() if name and count > 1]
+    if twice:
+        raise DatasetError(f"names the column {twice[0]!r} twice", where=f"{where}:1")
 
 
 def listed_files(spec: DatasetSpec, where: Path) -> Iterator[Path]:
@@ -123,10 +127,17 @@ def _listed(spec: DatasetSpec, where: Path) -> Pool:
     rows = [(line, row, f"{where}:{line}") for line, row in _rows(where)]
     labels = _labels(spec, rows)
     items = [
-        Item(_cell(row, spec.image_column, at), label)
+        Item(_file_name(row, spec.image_column, at), label)
         for (_, row, at), label in zip(rows, labels.values, strict=True)
     ]
     return Pool(str(where.parent), tuple(sorted(items, key=lambda i: i.name)), labels.classes)
+
+
+def _file_name(row: dict[str, str], column: str, where: str) -> str:
+    name = _cell(row, column, where)
+    if not name:
+        raise DatasetError(f"names no file in column {column}", where=where)
+    return name
 
 
 def _table(spec: DatasetSpec, where: Path) -> Pool:
@@ -168,12 +179,43 @@ def _labels(spec: DatasetSpec, rows: list[tuple[int, dict[str, str], str]]) -> _
     texts = [(_cell(row, column, at), at) for _, row, at in rows]
     if spec.task == "regression":
         return _Labels(tuple(_number(text, column, at) for text, at in texts), ())
-    classes = spec.classes or _found_classes([text for text, _ in texts])
+    classes = spec.classes or _found_classes(texts)
     return _Labels(tuple(class_index(text, classes, at) for text, at in texts), classes)
 
 
-def _found_classes(texts: list[str]) -> tuple[str, ...]:
+def _found_classes(texts: list[tuple[str, str]]) -> tuple[str, ...]:
     """Numbers stand for themselves, up to the largest; names are sorted."""
-    if all(text.isdecimal() for text in texts):
-        return tuple(str(number) for number in range(max(map(int, texts), default=-1) + 1))
-    return tuple(sorted(set(texts)))
+    names = {text for text, _ in texts}
+    if all(name.isdecimal() for name in names):
+        return numbered_classes(max(map(int, names), default=-1), texts[0][1] if texts else "")
+    for text, at in texts:
+        if _is_number(text) and not text.isdecimal():  # sorted as text, 10.0 precedes 2.0
+            raise DatasetError(
+                f"the label {text!r} is a number, but no class index",
+                where=at,
+                hint='Write whole numbers from 0, or set classes, or task = "regression".',
+            )
+    return tuple(sorted(names))
+
+
+def numbered_classes(largest: int, where: str | Path) -> tuple[str, ...]:
+    """Names for classes that are only known by index.
+
+    Raises:
+        DatasetError: so many that the labels are something else.
+    """
+    if largest >= MOST_CLASSES:
+        raise DatasetError(
+            f"labels run up to {largest}: that is no class index",
+            where=where,
+            hint='Set classes, or task = "regression".',
+        )
+    return tuple(str(number) for number in range(largest + 1))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -4,6 +4,8 @@ import contextlib
 import inspect
 import os
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -180,6 +182,34 @@ def _expanded(dtype):
     )
 
 
+def _sparse(dtype):
+    """Sparse weights, made dense and then float."""
+    tensors = [tensor("x"), tensor("w", dtype, (4, 4), data=True), tensor("dense", dtype)]
+    operators = [("DENSIFY", [1], [2]), ("DEQUANTIZE", [2], [3]), ("FULLY_CONNECTED", [0, 3], [4])]
+    return [*tensors, tensor("wide"), tensor("y")], operators
+
+
+def _lookup(dtype, given, *, restored=False):
+    """An embedding: a table stored as `dtype` that gives `given`, and their sum."""
+    tensors = [tensor("ids", "int32"), tensor("table", dtype, (4, 4), data=True)]
+    tensors += [tensor("rows", "float32" if restored else dtype), tensor("sum", given)]
+    tensors += [tensor("axis", "int32", (1,), data=True), tensor("y", given)]
+    if restored:
+        start = [("DEQUANTIZE", [1], [2]), ("GATHER", [2, 0], [3])]
+    elif given != dtype:
+        start = [("GATHER", [1, 0], [2]), ("DEQUANTIZE", [2], [3])]
+    else:
+        start = [("GATHER", [1, 0], [3])]
+    return tensors, [("ADD", [0, 0], [0]), *start, ("MEAN", [3, 4], [5])]
+
+
+def _recurrent(dtype):
+    """A recurrent operator whose kernel keeps an int16 state."""
+    tensors = [tensor("x", dtype), tensor("w", "int8", (4, 4), data=True)]
+    tensors += [tensor("cell", "int16", isVariable=True), tensor("y", dtype)]
+    return tensors, [("UNIDIRECTIONAL_SEQUENCE_LSTM", [0, 1, 2], [3])]
+
+
 def _joined(one, other):
     """Two such graphs in one."""
     (left, first), (right, second) = one, other
@@ -210,6 +240,18 @@ def _unweighted(dtype):
         (_joined(_weights("float32"), _weights("int8")), "dynamic"),
         (_joined(_weights("float32"), _expanded("float16")), "float16"),
         (_joined(_weights("float32"), _weights("int8", "int8")), "mixed"),
+        (_sparse("float16"), "float16"),
+        (_sparse("int8"), "weight-only"),
+        (_lookup("float32", "float32"), "float32"),
+        (_lookup("float16", "float32", restored=True), "float16"),
+        (_lookup("int8", "float32"), "dynamic"),
+        (_lookup("int8", "float32", restored=True), "weight-only"),
+        (_lookup("int8", "int8"), "int8"),
+        (_lookup("int16", "int16"), "int16x8"),
+        (_joined(_lookup("float32", "float32"), _weights("int8")), "dynamic"),
+        (_joined(_lookup("float32", "float32"), _weights("int8", "int8")), "int8"),
+        (_recurrent("int8"), "int8"),
+        (_recurrent("int16"), "int16x8"),
         (_unweighted("float32"), "float32"),
         (_unweighted("int8"), "int8"),
         (_unweighted("int32"), "other"),
@@ -254,6 +296,8 @@ def test_a_directory_is_no_model(tmp_path):
         (lambda m: setattr(m.signatureDefs[0], "subgraphIndex", 3), "subgraph 3 of 1"),
         (lambda m: setattr(m.signatureDefs[0].inputs[0], "tensorIndex", 8), "tensor 8 of 3"),
         (lambda m: setattr(m, "subgraphs", []), "it has no subgraph"),
+        (lambda m: _put_behind(m.buffers[1], 10**6, 64), "64 bytes of weights at 1000000 are"),
+        (lambda m: _put_behind(m.buffers[1], 8, 2**60), "bytes of weights at 8 are behind its end"),
     ],
 )
 def test_references_to_nothing_are_refused(change, message):
@@ -261,6 +305,31 @@ def test_references_to_nothing_are_refused(change, message):
     change(model)
     with pytest.raises(ModelError, match=message):
         reader.parse(made.pack(model), "broken")
+
+
+def _put_behind(buffer, offset, size):
+    buffer.data, buffer.offset, buffer.size = None, offset, size
+
+
+def test_weights_behind_the_flatbuffer_are_weights():
+    model = made.unpack(PLAIN)
+    _put_behind(model.buffers[1], 64, 16)
+    graph = model.subgraphs[0]
+    graph.tensors[1].type = generated.TensorType.INT8
+    assert reader.parse(made.pack(model), "large").precision == "dynamic"
+
+
+@pytest.mark.parametrize(
+    ("content", "version"),
+    [(b"2.3.0" + bytes(11), "2.3.0"), (b"1.14.0", "1.14.0"), (bytes(16), ""), (b"x" * 5000, "")],
+)
+def test_the_runtime_version_is_read_from_metadata(content, version):
+    model = made.unpack(PLAIN)
+    metadata, buffer = generated.MetadataT(), generated.BufferT()
+    metadata.name, metadata.buffer = b"min_runtime_version", len(model.buffers)
+    buffer.data = list(content)
+    model.metadata, model.buffers = [metadata], [*model.buffers, buffer]
+    assert reader.parse(made.pack(model), "versioned").min_runtime_version == version
 
 
 def _read_or_refuse(data):
@@ -293,6 +362,35 @@ def test_mutations_never_crash_the_reader(changes):
 @given(st.integers(0, len(PLAIN) - 1), st.binary(max_size=20))
 def test_a_cut_file_never_crashes_the_reader(size, tail):
     _read_or_refuse(PLAIN[:size] + tail)
+
+
+@pytest.mark.parametrize(
+    ("signatures", "maps"), [(1, 20_000), (20_000, 1)], ids=["one-wide", "many"]
+)
+def test_many_inputs_cost_no_more_than_their_number(signatures, maps):
+    model = made.unpack(PLAIN)
+    model.subgraphs[0].inputs = [0] * 20_000 + [1]
+    (signature,) = model.signatureDefs
+    signature.inputs[0].tensorIndex = 1
+    signature.inputs = signature.inputs * maps
+    model.signatureDefs = [signature] * signatures
+    data, start = made.pack(model), time.process_time()
+    assert len(reader.parse(data, "wide").signatures) == signatures
+    assert time.process_time() - start < 5
+
+
+def test_a_large_file_is_not_taken_into_memory(tmp_path):
+    path = tmp_path / "large.tflite"
+    path.write_bytes(PLAIN)
+    os.truncate(path, 1 << 29)
+    code = (
+        "import resource, sys; from pathlib import Path; from edgepack.tflite import reader\n"
+        "resource.setrlimit(resource.RLIMIT_DATA, (1 << 28, 1 << 28))\n"
+        "print(reader.read(Path(sys.argv[1])).size_bytes)"
+    )
+    command = [sys.executable, "-c", code, path]
+    done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == str(1 << 29), done.stderr
 
 
 @pytest.mark.parametrize("repeated", ["subgraphs", "tensors"])

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 Scalar = int | float
 MAX_VECTOR = 1 << 24  # elements; a longer one in a table of a model is no accident
-
-
-MOST_READS = 16  # times a file's size; vectors that overlap would multiply to any cost
-LEAST_BUDGET = 1 << 16
+# How much is read, in bytes of vectors and tables, until parts of a file must overlap: honest files
+# take less than their own size, and big ones, which are mostly weights, far less.
+MOST_READS = 4
+LEAST_BUDGET, MOST_BUDGET = 1 << 16, 1 << 26
+TABLE = 16  # bytes that a table counts for, beside its place in the vector
 
 
 class CorruptError(Exception):
@@ -35,8 +36,8 @@ def root(data: bytes | memoryview, identifier: bytes) -> Table:
     buffer = memoryview(data).cast("B")
     if bytes(buffer[4:8]) != identifier:
         raise CorruptError(f"no {identifier.decode()} flatbuffer")
-    budget = Budget(max(LEAST_BUDGET, MOST_READS * len(buffer)))
-    return Table(buffer, _unpack(buffer, 0, "I"), budget)
+    budget = min(max(LEAST_BUDGET, MOST_READS * len(buffer)), MOST_BUDGET)
+    return Table(buffer, _unpack(buffer, 0, "I"), Budget(budget))
 
 
 def _unpack(buffer: memoryview, at: int, code: str) -> int:
@@ -134,7 +135,7 @@ class Table:
     def tables(self, number: int) -> Iterator[Table]:
         """A vector of tables."""
         at, length = self._vector(number, 4)
-        self.budget.spend(4 * length)
+        self.budget.spend((4 + TABLE) * length)
         for position in range(at, at + 4 * length, 4):
             yield Table(self.buffer, position + _unpack(self.buffer, position, "I"), self.budget)
 

@@ -75,8 +75,11 @@ def _code(table: Table) -> tuple[str, int, bool]:
 
 
 def _has_data(buffer: Table) -> bool:
-    fields = schema.Buffer
-    return bool(buffer.length(fields.DATA) or buffer.scalar(fields.OFFSET, "Q") > 1)
+    """Whether data are in the table, or, in files beyond 2 GB, behind the flatbuffer."""
+    offset, size = (buffer.scalar(n, "Q") for n in (schema.Buffer.OFFSET, schema.Buffer.SIZE))
+    if offset > 1 and offset + size > len(buffer.buffer):
+        raise CorruptError(f"{size} bytes of weights at {offset} are behind its end")
+    return bool(buffer.length(schema.Buffer.DATA)) or offset > 1
 
 
 def _graph(table: Table, codes: list[tuple[str, int, bool]], filled: list[bool]) -> Graph:

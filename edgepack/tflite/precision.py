@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from edgepack.records.facts import Precision
     from edgepack.tflite.graph import Graph, GraphOperator
@@ -34,8 +34,10 @@ COMPUTE = frozenset(
 )
 FLOATS = frozenset(("float32", "float16", "bfloat16", "float64"))
 INTEGERS = frozenset(("int8", "uint8", "int4", "uint4", "int2"))
+INDICES = frozenset(("int32", "int64"))
 RESTORING = ("DEQUANTIZE", "DENSIFY")
-BORDERS = ("QUANTIZE", "DEQUANTIZE")
+BORDERS = ("QUANTIZE", "DEQUANTIZE", "DENSIFY", "CAST")
+LOOKUPS = ("GATHER", "GATHER_ND")
 
 
 def precision(graphs: Sequence[Graph]) -> Precision:
@@ -45,41 +47,63 @@ def precision(graphs: Sequence[Graph]) -> Precision:
     float32, or float16 where the weights are float16 constants behind a DEQUANTIZE; float with
     integer weights is dynamic where the kernel takes them as they are, weight-only where they are
     dequantized first; integer with integer is int8; int16 activations are int16x8. Borders of the
-    graph (QUANTIZE, DEQUANTIZE), biases and the remaining operators do not count. A model without
-    a compute operator goes by the activations of all its operators, among which indices, shapes
-    and conditions do not count beside numbers. A file of which only a part
-    is float16 or dynamic, as the tools leave the smallest weights alone, is named after that part.
+    graph (QUANTIZE, DEQUANTIZE, CAST), biases, the state that recurrent kernels keep (int16 in
+    int8 ones) and the remaining operators do not count. A model without a compute operator goes
+    by all its operators in the same way, of which those on indices, shapes and conditions do not
+    count beside numbers. A file of which only a part is float16 or dynamic, as the tools leave
+    the smallest weights alone, is named after that part.
     """
-    found = {kind for graph in graphs for kind in _kinds(graph)}
+    found = {kind for graph in graphs for kind in _kinds(graph, COMPUTE)}
+    found = found or {kind for graph in graphs for kind in _kinds(graph)}
+    found = found - {"other"} or found
     for part in ("float16", "dynamic", "weight-only"):
         if found == {part, "float32"}:
             found = {part}
-    if not found:
-        found = {kind for graph in graphs for kind in _activations(graph)}
-        found = found - {"other"} or found
     return found.pop() if len(found) == 1 else ("mixed" if found else "other")
 
 
-def _kinds(graph: Graph) -> Iterator[Precision]:
-    restored = {
-        node.outputs[0]: graph.tensor(node.inputs[0]).dtype
+def _kinds(graph: Graph, names: Collection[str] = ()) -> Iterator[Precision]:
+    """What each operator is, of those called `names`, or of all but the borders."""
+    restored = _restored(graph)
+    for node, activations in zip(graph.operators, _activations(graph, restored), strict=True):
+        if node.name in names if names else node.name not in BORDERS:
+            yield _kind(graph, node, activations, restored)
+
+
+def _restored(graph: Graph) -> dict[int, str]:
+    """Constants made float or dense by operators: the results' indices, and the types stored."""
+    restored: dict[int, str] = {}
+    for node in graph.operators:
+        if node.name in RESTORING and node.inputs and node.outputs:
+            stored = graph.tensor(node.inputs[0])
+            if stored.constant or node.inputs[0] in restored:
+                restored[node.outputs[0]] = restored.get(node.inputs[0], stored.dtype)
+    return restored
+
+
+def _activations(graph: Graph, restored: dict[int, str]) -> Iterator[set[str]]:
+    """Types of what changes with the sample, for each operator.
+
+    A lookup in a table takes indices: there it is what it gives, once dequantized.
+    """
+    dequantized = {
+        node.inputs[0]: node.outputs[0]
         for node in graph.operators
-        if node.name in RESTORING and node.outputs and node.inputs and _is_stored(graph, node)
+        if node.name == "DEQUANTIZE" and node.inputs and node.outputs
     }
     for node in graph.operators:
-        if node.name in COMPUTE:
-            yield _kind(graph, node, restored)
+        used = node.inputs
+        if node.name in LOOKUPS:
+            used = tuple(dequantized.get(index, index) for index in node.outputs)
+        found = (graph.tensor(i) for i in used if i >= 0 and i not in restored)
+        yield {t.dtype for t in found if not (t.constant or t.variable)} - INDICES
 
 
-def _is_stored(graph: Graph, node: GraphOperator) -> bool:
-    return graph.tensor(node.inputs[0]).constant
-
-
-def _kind(graph: Graph, node: GraphOperator, restored: dict[int, str]) -> Precision:
+def _kind(
+    graph: Graph, node: GraphOperator, activations: set[str], restored: dict[int, str]
+) -> Precision:
     used = [index for index in node.inputs if index >= 0]
-    floating = [i for i in used if not graph.tensor(i).constant and i not in restored]
-    activations = {graph.tensor(index).dtype for index in floating}
-    stored = {graph.tensor(i).dtype for i in used if graph.tensor(i).constant} - {"int32", "int64"}
+    stored = {graph.tensor(i).dtype for i in used if graph.tensor(i).constant} - INDICES
     expanded = {restored[index] for index in used if index in restored}
     if "int16" in activations:
         return "int16x8"
@@ -87,21 +111,8 @@ def _kind(graph: Graph, node: GraphOperator, restored: dict[int, str]) -> Precis
         return "int8" if not stored & FLOATS else "mixed"
     if expanded & INTEGERS:
         return "weight-only"
-    if "float16" in expanded | stored:
+    if "float16" in activations | expanded | stored:
         return "float16"
-    return "dynamic" if stored & INTEGERS else "float32"
-
-
-def _activations(graph: Graph) -> Iterator[Precision]:
-    for node in graph.operators:
-        for index in () if node.name in BORDERS else node.inputs:
-            if index >= 0 and not (tensor := graph.tensor(index)).constant:
-                yield _named(tensor.dtype)
-
-
-def _named(dtype: str) -> Precision:
-    if dtype in FLOATS:
-        return "float16" if dtype == "float16" else "float32"
-    if dtype == "int16":
-        return "int16x8"
-    return "int8" if dtype in INTEGERS else "other"
+    if stored & INTEGERS:
+        return "dynamic"
+    return "float32" if (activations | stored | expanded) & FLOATS else "other"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from edgepack.errors import UsageError
-from edgepack.files import sha256_bytes
 from edgepack.records.facts import TFLiteFacts
 from edgepack.records.tensors import OpUse, Signature, Tensor
 from edgepack.tflite import schema
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgepack.tflite.graph import Graph, GraphTensor
 
 RUNTIME_VERSION = "min_runtime_version"
+MAX_VERSION = 64  # bytes; the converter writes 16
 STATE = frozenset(("VAR_HANDLE", "ASSIGN_VARIABLE"))
 
 
@@ -37,8 +38,9 @@ def read(path: Path) -> TFLiteFacts:
         with path.open("rb") as file:
             if not path.stat().st_size:
                 raise refuse(str(path), CorruptError("it is empty"))
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return parse(data[:], str(path))
+            # closed with the last view of it, which an error's traceback may hold
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return parse(memoryview(mapped), str(path))
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror}", where=path) from error
 
@@ -61,7 +63,7 @@ def _facts(model: Table, data: bytes | memoryview, path: str) -> TFLiteFacts:
         raise CorruptError("it has no subgraph")
     return TFLiteFacts(
         path=path,
-        sha256=sha256_bytes(bytes(data)),
+        sha256=hashlib.sha256(data).hexdigest(),
         size_bytes=len(data),
         precision=precision(subgraphs),
         signatures=tuple(_signatures(model, subgraphs)),
@@ -75,27 +77,33 @@ def _facts(model: Table, data: bytes | memoryview, path: str) -> TFLiteFacts:
 
 def _signatures(model: Table, subgraphs: Sequence[Graph]) -> Iterator[Signature]:
     defined = list(model.tables(schema.Model.SIGNATURES))
+    places = [(_places(graph.inputs), _places(graph.outputs)) for graph in subgraphs]
     for table in defined:
         index = table.scalar(schema.Signature.SUBGRAPH, "I")
         if index >= len(subgraphs):
             raise CorruptError(f"subgraph {index} of {len(subgraphs)}")
-        graph = subgraphs[index]
+        graph, (inputs, outputs) = subgraphs[index], places[index]
         yield Signature(
             name=table.text(schema.Signature.KEY),
-            inputs=_mapped(table.tables(schema.Signature.INPUTS), graph, graph.inputs),
-            outputs=_mapped(table.tables(schema.Signature.OUTPUTS), graph, graph.outputs),
+            inputs=_mapped(table.tables(schema.Signature.INPUTS), graph, inputs),
+            outputs=_mapped(table.tables(schema.Signature.OUTPUTS), graph, outputs),
         )
     if not defined:
         yield _unnamed(subgraphs[0])
 
 
-def _mapped(maps: Iterator[Table], graph: Graph, order: tuple[int, ...]) -> tuple[Tensor, ...]:
+def _places(order: tuple[int, ...]) -> dict[int, int]:
+    """Where each tensor first stands among a subgraph's inputs or outputs."""
+    return {index: place for place, index in reversed(list(enumerate(order)))}
+
+
+def _mapped(maps: Iterator[Table], graph: Graph, places: dict[int, int]) -> tuple[Tensor, ...]:
     """Tensors of a SignatureDef, sorted by name as every by-name reader sees them."""
     found = []
     for position, table in enumerate(maps):
         index = table.scalar(schema.TensorMap.TENSOR, "I")
-        place = order.index(index) if index in order else None
-        found.append(_io(table.text(schema.TensorMap.NAME), graph.tensor(index), place, position))
+        name, place = table.text(schema.TensorMap.NAME), places.get(index)
+        found.append(_io(name, graph.tensor(index), place, position))
     return tuple(sorted(found, key=lambda tensor: tensor.name))
 
 
@@ -135,11 +143,14 @@ def _ops(subgraphs: Sequence[Graph]) -> tuple[OpUse, ...]:
 
 
 def _runtime_version(model: Table) -> str:
+    """As metadata say, padded with NUL; nothing where that is no text of a version's length."""
     buffers = list(model.tables(schema.Model.BUFFERS))
     for table in model.tables(schema.Model.METADATA):
         index = table.scalar(schema.Metadata.BUFFER, "I")
-        if table.text(schema.Metadata.NAME) == RUNTIME_VERSION and index < len(buffers):
-            return buffers[index].text(schema.Buffer.DATA).rstrip("\0")
+        if table.text(schema.Metadata.NAME) != RUNTIME_VERSION or index >= len(buffers):
+            continue
+        if buffers[index].length(schema.Buffer.DATA) <= MAX_VERSION:
+            return buffers[index].text(schema.Buffer.DATA).partition("\0")[0]
     return ""
 
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import io
+import zipfile
+
 import numpy as np
 import pytest
 from dataset_samples import RNG, arrays, codes, everything, run, spec, tensor
 
 from edgepack.errors import DatasetError
-from edgepack.records.dataset import Preprocess
+from edgepack.records.dataset import SPLITS, Preprocess
 
 X = RNG.random((6, 4), dtype=np.float32)
 Y = np.array([0, 1, 2, 0, 1, 2])
@@ -120,7 +123,7 @@ def _objects():
         ({"x": X, "y": Y}, {"labels": "kind"}, (4,), "has no array 'kind'"),
         ({"a": X, "b": X, "y": Y}, {}, (4,), r"no array 'x' for the input 'x'\n.*: a, b, y\. Set"),
         ({"a": X, "y": Y}, {"x": {"array": "c"}}, (4,), "has no array 'c' for the input 'x'"),
-        ({"x": X, "y": Y[:4]}, {}, (4,), "differ in their first dimension: .*'x': 6, 'y': 4"),
+        ({"x": X, "y": Y[:4]}, {}, (4,), "differ in their first dimension: .*'x': 6, 'labels': 4"),
         ({"x": X, "y": Y - 1}, {}, (4,), r"labels run from -1 to 1\n"),
         ({"x": X, "y": Y}, {"classes": ("a", "b")}, (4,), "run from 0 to 2, classes from 0 to 1"),
         ({"x": X, "y": Y + 0.5}, {}, (4,), "'y' holds float64, not class indices"),
@@ -129,6 +132,8 @@ def _objects():
         ({"x": X, "y": np.eye(6)}, {}, (4,), r"shape \[6, 6\], class .*\n.*store the argmax"),
         ({"x": X, "y": Y}, {}, (5,), r"3: a sample of shape \[4\] does not fit|shape \[4\]"),
         ({"x": X.astype("U4"), "y": Y}, {}, (4,), r"samples of str\d+ cannot feed the input 'x'"),
+        ({"x": X, "y": Y + 10**9}, {}, (4,), r"labels run up to 1000000002: that is no class"),
+        ({"x": np.float32(1), "y": Y}, {}, (4,), "the array for 'x' is a single number"),
         ({"x": X[:0], "y": Y[:0]}, {}, (4,), "evaluate has no sample"),
     ],
 )
@@ -310,19 +315,71 @@ def test_a_function_may_yield_plain_arrays(tmp_path, monkeypatch):
             "differ in their first dimension",
         ),
         (
-            "unseeded",
-            """\
-    order = np.random.permutation(200)
-    yield from ((np.full(3, n, np.float32), n) for n in order)
-""",
-            r"yields other samples each time it is called\n.*Seed",
+            "label_too_late",
+            "    yield np.zeros(3), None\n    yield np.ones(3), 1\n",
+            "yielded 'label' with sample 1, but not with each before it",
         ),
+        (
+            "of_two_types",
+            "    yield np.zeros(3, int), 0\n    yield np.ones(3), 1\n",
+            r"yielded 'x' as float64 in sample 1, as int64 in the first\n.*one type",
+        ),
+        ("of_three", "    yield 1, 2, 3\n", r"yielded 3 values as sample 0\n.*\(inputs, label\)"),
+        ("exits", "    raise SystemExit(3)\n", "exits:samples failed: SystemExit: 3"),
+        ("object_made", "    yield np.array([None]), 0\n", "object"),
     ],
 )
 def test_what_is_wrong_with_a_function_is_said(tmp_path, monkeypatch, name, body, message):
     dataset = _function(tmp_path, monkeypatch, name, body)
     with pytest.raises(DatasetError, match=message):
         run(dataset, tmp_path, tensor((3,)))
+
+
+def test_a_function_is_called_once(tmp_path, monkeypatch):
+    body = """\
+    with open(__file__ + '.calls', 'a') as file:
+        file.write('called ')
+    for n in np.random.permutation(200):
+        yield np.full(3, n, np.float32), n
+"""
+    dataset = _function(tmp_path, monkeypatch, "counts_calls", body)
+    dataset = dataset.model_copy(update={"splits": everything(calibrate=20, tune=0.1)})
+    samples = run(dataset, tmp_path, tensor((3,)))
+    assert (tmp_path / "counts_calls.py.calls").read_text() == "called "
+    for split in SPLITS:
+        values, labels = arrays(samples, split=split)
+        np.testing.assert_array_equal(values[:, 0], labels)
+
+
+def test_what_was_unpacked_does_not_stay(tmp_path):
+    _save(tmp_path, x=X, y=Y)
+    run(spec("arrays", "data.npz"), tmp_path, tensor((4,)))
+    found = sorted(path.name for path in (tmp_path / "_prepared").iterdir())
+    assert found == ["evaluate-0.npy", "evaluate-labels.npy"]
+
+
+def test_arrays_that_nothing_uses_may_be_anything(tmp_path):
+    _save(tmp_path, x=X, y=Y, mean=np.zeros(2), notes=_objects())
+    assert run(spec("arrays", "data.npz"), tmp_path, tensor((4,))).splits["evaluate"].samples == 6
+
+
+def test_an_array_that_claims_more_than_it_holds_takes_no_memory(tmp_path):
+    header = io.BytesIO()
+    described = {"descr": "<f4", "fortran_order": False, "shape": (10**12, 4)}
+    np.lib.format.write_array_header_1_0(header, described)
+    with zipfile.ZipFile(tmp_path / "data.npz", "w") as archive:
+        archive.writestr("x.npy", header.getvalue() + bytes(64))
+    with pytest.raises(DatasetError, match="not a readable"):
+        run(spec("arrays", "data.npz", task="none"), tmp_path, tensor((4,)))
+
+
+def test_whole_numbers_of_a_table_stay_exact(tmp_path):
+    (tmp_path / "data.csv").write_text("a,label\n16777217,0\n16777219,1\n")
+    dataset = spec("table", "data.csv", x={"columns": ["a"], "dtype": "int32"})
+    assert _by_label(run(dataset, tmp_path, tensor((1,), "int32"))) == {
+        0: [16777217],
+        1: [16777219],
+    }
 
 
 @pytest.mark.parametrize("function", ["no_such_module:samples", "json:no_such_function"])

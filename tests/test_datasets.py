@@ -10,7 +10,6 @@ from dataset_samples import (
     RNG,
     arrays,
     class_folders,
-    codes,
     everything,
     noise,
     run,
@@ -49,7 +48,7 @@ def _splits(calibrate, tune, evaluate, pool, seed=0):
         seed=seed,
         splits=everything(calibrate=calibrate, tune=tune, evaluate=evaluate),
     )
-    return assign(dataset, {"data": Pool("data", pool, ())})
+    return assign(dataset, {"data": Pool("data", pool, ())}).items
 
 
 @given(names, st.integers(0, 9), st.randoms(use_true_random=False))
@@ -174,19 +173,57 @@ def test_the_lesser_split_loses_what_two_paths_share(tmp_path):
     assert lint.message == "one sample is in two splits by content; the lesser loses them"
 
 
-def test_copies_within_one_path_go_to_one_split_and_are_noted(tmp_path):
+def test_copies_within_one_path_stay_together(tmp_path):
     for number in range(10):
         pixels = noise()
         save_image(tmp_path / f"data/a/{number}.png", pixels)
         save_image(tmp_path / f"data/a/copy{number}.png", pixels)
-    samples = run(spec("image-folder", splits=everything(calibrate=10)), tmp_path, IMAGE)
-    ours, theirs = (
-        {value.tobytes() for value in arrays(samples, split=split)[0]}
-        for split in ("calibrate", "evaluate")
-    )
-    assert not ours & theirs
-    assert ours | theirs
-    assert "overlap" in codes(samples)
+    dataset = spec("image-folder", splits=everything(calibrate=4, tune=0.2))
+    samples = run(dataset, tmp_path, IMAGE)
+    content = {
+        split: [value.tobytes() for value in arrays(samples, split=split)[0]] for split in SPLITS
+    }
+    assert [len(content[split]) for split in SPLITS] == [4, 2, 8]
+    assert [len(set(content[split])) for split in SPLITS] == [4, 2, 4]
+    assert len({one for found in content.values() for one in found}) == 10
+    (lint,) = [lint for lint in samples.lints if lint.code == "overlap"]
+    assert lint.message == "6 samples are left out: another split took their content"
+
+
+def test_copies_count_once(tmp_path):
+    pixels = [noise() for _ in range(3)]
+    for number in range(12):
+        save_image(tmp_path / f"data/a/{number}.png", pixels[number % 3])
+    dataset = spec("image-folder", splits=everything(calibrate=2, evaluate=10))
+    with pytest.raises(
+        DatasetError, match=r"asks for 10 samples, and 1 are left of 3\n.*count once"
+    ):
+        run(dataset, tmp_path, IMAGE)
+
+
+@given(
+    st.lists(st.integers(0, 15), min_size=1, max_size=40),
+    st.floats(0, 0.5),
+    st.floats(0, 0.5),
+    st.integers(0, 5),
+)
+def test_no_content_is_dealt_to_two_splits(content, calibrate, tune, seed):
+    items = _items([f"{n}" for n in range(len(content))])
+    contents = {item.name: f"content {content[int(item.name)]}" for item in items}
+    parts = everything(calibrate=calibrate, tune=tune)
+    dataset = spec("image-folder", seed=seed, splits=parts)
+    deal = assign(dataset, {"data": Pool("data", items, ())}, {"data": contents})
+    dealt = {split: {contents[i.name] for i in deal.items[split]} for split in SPLITS}
+    assert sum(map(len, dealt.values())) == len(set(content))
+    together = [item.name for split in SPLITS for item in deal.items[split]]
+    assert sorted([*together, *deal.copies]) == sorted(contents)
+
+
+def test_one_content_with_two_labels_is_noted(tmp_path):
+    class_folders(tmp_path / "data", {"a": 3, "b": 3})
+    shutil.copy(tmp_path / "data/a/000.png", tmp_path / "data/b/000.png")
+    (lint,) = [one for one in _samples(tmp_path).lints if one.code == "conflicting-labels"]
+    assert set(lint.examples) == {"a/000.png", "b/000.png"}
 
 
 def test_paths_with_unlike_classes_are_refused(tmp_path):
@@ -299,6 +336,9 @@ def test_the_built_in_spec_loads_and_its_splits_are_disjoint():
     assert dataset.splits.evaluate.path == "digits/test"
 
 
+AUDIO = 'kind = "audio"\npath = "a"\n[inputs.x]\n'
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -318,6 +358,23 @@ def test_the_built_in_spec_loads_and_its_splits_are_disjoint():
             'kind = "arrays"\npath = "a"\n[splits.tune]\nsamples = -1',
             r"splits\.tune\.samples is negative",
         ),
+        (
+            'kind = "arrays"\npath = "a"\n[inputs.x]\nscale = nan',
+            r"inputs\.x\.scale is nan, not a finite",
+        ),
+        (
+            'kind = "function"\nfunction = "a:b"\n[splits.tune]\npath = "x"',
+            "kind function takes no path",
+        ),
+        *(
+            (AUDIO + f'audio = {{ duration_ms = 100, features = "mfcc", {keys} }}', message)
+            for keys, message in (
+                ("sample_rate = 8000, window_ms = 200.0", "window of 200 ms is longer than"),
+                ("sample_rate = 8000, stride_ms = 0.01", "stride_ms is less than one sample at"),
+                ("sample_rate = 8000, window_ms = 0.01", "window_ms is less than one sample"),
+                ("sample_rate = 40", r"audio\.sample_rate is too low: mel filters begin at 20"),
+            )
+        ),
         ('kind = "pictures"\npath = "a"', "image-folder"),
         ('kind = "arrays"\npaht = "a"', "path"),
         ('kind = "arrays"\npath =', "line 3|:3"),
@@ -332,8 +389,8 @@ def test_a_spec_that_makes_no_sense_is_refused(tmp_path, text, message):
     assert caught.value.exit_code == 2
 
 
-def _samples(root, **fields):
-    return run(spec("image-folder", **fields), root, IMAGE)
+def _samples(root):
+    return run(spec("image-folder"), root, IMAGE)
 
 
 def test_linked_class_folders_are_read_and_belong_to_the_digest(tmp_path):

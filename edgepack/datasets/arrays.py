@@ -2,81 +2,108 @@
 
 from __future__ import annotations
 
-import sys
+import shutil
 import zipfile
 import zlib
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgepack.datasets.pool import Item, Pool
+from edgepack.datasets.functions import write_samples
+from edgepack.datasets.pool import Item, Pool, numbered_classes
 from edgepack.errors import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from edgepack.records.dataset import DatasetSpec
+    from edgepack.records.tensors import Tensor
 
 LABELS = ("label", "labels", "y")
-Arrays = dict[str, "NDArray[Any]"]
+DAMAGE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
-def list_rows(spec: DatasetSpec, root: Path, path: str) -> Pool:
-    """One item a row of the arrays at `path`."""
-    arrays = load(spec, root, path)
-    labels = labels_of(spec, arrays, root / path)
-    count = _count(arrays, root / path)
-    scalar = labels is not None and labels.ndim == 1
-    values = labels.tolist() if labels is not None and scalar else [None] * count
-    width = len(str(count))
-    items = tuple(Item(f"{row:0{width}}", values[row], row) for row in range(count))
-    return Pool(str(root / path), items, _classes(spec, labels, root / path))
-
-
-def load(spec: DatasetSpec, root: Path, path: str) -> Arrays:
-    """Every array by its name; a .npy has one, called x.
+def list_rows(
+    spec: DatasetSpec, root: Path, path: str, inputs: tuple[Tensor, ...], scratch: Path
+) -> Pool:
+    """One item a row of the arrays at `path`, which are unpacked to `scratch`.
 
     Raises:
-        DatasetError: not readable, or pickled objects.
+        DatasetError: not readable, not those that the inputs need, or not of one length.
     """
-    if spec.kind == "function":
-        return _called(spec, root)
     where = root / path
-    try:
-        return _opened(where)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DatasetError(
-            f"not a readable .npy or .npz file: {error}",
-            where=where,
-            hint="Save it with numpy.savez, without object arrays.",
-        ) from error
+    scratch.mkdir(parents=True)
+    if spec.kind == "function":
+        files = write_samples(spec, root, scratch)
+    else:
+        files = _unpacked(where, scratch)
+    labels = labels_of(spec, files, where)
+    count = _count(spec, files, labels, inputs, where)
+    values = labels.tolist() if labels is not None and labels.ndim == 1 else [None] * count
+    width = len(str(count))
+    items = tuple(Item(f"{row:0{width}}", values[row], row) for row in range(count))
+    return Pool(str(where), items, _classes(spec, labels, where), files)
 
 
-def _opened(where: Path) -> Arrays:
+def _unpacked(where: Path, scratch: Path) -> dict[str, str]:
+    """The .npy itself, whose array is called x, or the members of the .npz as files."""
     magic = np.lib.format.MAGIC_PREFIX
-    with where.open("rb") as file:
-        if file.read(len(magic)) == magic:
-            return {"x": np.load(where, mmap_mode="r", allow_pickle=False)}
-        file.seek(0)
-        return dict(np.load(file, allow_pickle=False).items())
+    try:
+        with where.open("rb") as file:
+            if file.read(len(magic)) == magic:
+                return {"x": str(where)}
+        with zipfile.ZipFile(where) as archive:
+            names = [name for name in archive.namelist() if name.endswith(".npy")]
+            return {
+                name.removesuffix(".npy"): _extracted(archive, name, scratch / f"{number}.npy")
+                for number, name in enumerate(names)
+            }
+    except DAMAGE as error:
+        raise _unreadable(error, where) from error
 
 
-def labels_of(spec: DatasetSpec, arrays: Arrays, where: Path) -> NDArray[Any] | None:
+def _extracted(archive: zipfile.ZipFile, name: str, target: Path) -> str:
+    with archive.open(name) as member, target.open("wb") as file:
+        shutil.copyfileobj(member, file)
+    return str(target)
+
+
+def _unreadable(error: Exception, where: Path) -> DatasetError:
+    return DatasetError(
+        f"not a readable .npy or .npz file: {error}",
+        where=where,
+        hint="Save it with numpy.savez, without object arrays.",
+    )
+
+
+def opened(files: Mapping[str, str], name: str, where: Path) -> NDArray[Any]:
+    """One array, mapped into memory.
+
+    Raises:
+        DatasetError: damaged, or pickled objects.
+    """
+    try:
+        array: NDArray[Any] = np.load(files[name], mmap_mode="r", allow_pickle=False)
+    except DAMAGE as error:
+        raise _unreadable(error, where) from error
+    return array
+
+
+def labels_of(spec: DatasetSpec, files: Mapping[str, str], where: Path) -> NDArray[Any] | None:
     """The labels among the arrays: the one the spec names, else label, labels or y."""
     if spec.task == "none":
         return None
-    name = spec.labels or next((name for name in LABELS if name in arrays), "label")
-    if name not in arrays:
+    name = spec.labels or next((name for name in LABELS if name in files), "label")
+    if name not in files:
         raise DatasetError(
             f"has no array {name!r} with labels",
             where=where,
-            hint=f'Its arrays: {", ".join(arrays)}. Set labels, or task = "none".',
+            hint=f'Its arrays: {", ".join(files)}. Set labels, or task = "none".',
         )
-    labels = arrays[name]
+    labels = opened(files, name, where)
     if labels.dtype.kind not in "biuf":
         raise DatasetError(f"{name!r} holds {labels.dtype.name}, not numbers", where=where)
     if not np.isfinite(labels).all():
@@ -101,41 +128,36 @@ def _indices(labels: NDArray[Any], name: str, where: Path) -> NDArray[Any]:
     return labels.astype(np.int64)
 
 
-def array_for(spec: DatasetSpec, arrays: Arrays, name: str, where: Path) -> NDArray[Any]:
+def array_for(spec: DatasetSpec, files: Mapping[str, str], name: str, where: Path) -> NDArray[Any]:
     """The array that makes the input `name`: the one its spec names, its own name, or the only."""
     wanted = spec.preprocess(name).array or name
-    labels = spec.labels or next((label for label in LABELS if label in arrays), "")
-    others = [other for other in arrays if other != labels]
-    if wanted not in arrays and len(others) == 1 and not spec.preprocess(name).array:
+    labels = spec.labels or next((label for label in LABELS if label in files), "")
+    others = [other for other in files if other != labels]
+    if wanted not in files and len(others) == 1 and not spec.preprocess(name).array:
         wanted = others[0]
-    if wanted not in arrays:
+    if wanted not in files:
         raise DatasetError(
             f"has no array {wanted!r} for the input {name!r}",
             where=where,
-            hint=f"Its arrays: {', '.join(arrays)}. Set inputs.{name}.array.",
+            hint=f"Its arrays: {', '.join(files)}. Set inputs.{name}.array.",
         )
-    return arrays[wanted]
+    return opened(files, wanted, where)
 
 
-def require_same(spec: DatasetSpec, items: Iterable[Item], arrays: Arrays, where: Path) -> None:
-    """A function is called once a worker, and must yield the same samples each time.
-
-    Raises:
-        DatasetError: the labels are not those that were listed.
-    """
-    labels = labels_of(spec, arrays, where)
-    if labels is None or labels.ndim != 1:
-        return
-    if any(item.row >= len(labels) or labels[item.row] != item.label for item in items):
-        raise DatasetError(
-            f"{spec.function} yields other samples each time it is called",
-            where=where,
-            hint="Seed what it shuffles or draws.",
-        )
-
-
-def _count(arrays: Arrays, where: Path) -> int:
-    counts = {name: len(array) for name, array in arrays.items() if array.ndim}
+def _count(
+    spec: DatasetSpec,
+    files: Mapping[str, str],
+    labels: NDArray[Any] | None,
+    inputs: tuple[Tensor, ...],
+    where: Path,
+) -> int:
+    """How many samples there are; arrays that nothing uses may have any length."""
+    used = {tensor.name: array_for(spec, files, tensor.name, where) for tensor in inputs}
+    if labels is not None:
+        used["labels"] = labels
+    if single := [name for name, array in used.items() if not array.ndim]:
+        raise DatasetError(f"the array for {single[0]!r} is a single number", where=where)
+    counts = {name: len(array) for name, array in used.items()}
     if len(set(counts.values())) != 1:
         raise DatasetError(f"its arrays differ in their first dimension: {counts}", where=where)
     return next(iter(counts.values()))
@@ -152,34 +174,4 @@ def _classes(spec: DatasetSpec, labels: NDArray[Any] | None, where: Path) -> tup
             where=where,
             hint="Labels are indices into classes.",
         )
-    return spec.classes or tuple(str(number) for number in range(high + 1))
-
-
-def _called(spec: DatasetSpec, root: Path) -> Arrays:
-    module, _, name = spec.function.partition(":")
-    sys.path.insert(0, str(root))
-    try:
-        samples = list(getattr(import_module(module), name)())
-    except Exception as error:
-        raise DatasetError(
-            f"{spec.function} failed: {type(error).__name__}: {error}", where=root
-        ) from error
-    finally:
-        sys.path.remove(str(root))
-    return _stacked(samples, spec.function)
-
-
-def _stacked(samples: Iterable[Any], function: str) -> Arrays:
-    """What a function yielded: arrays, dicts of arrays, or (either, label) pairs."""
-    columns: dict[str, list[Any]] = {}
-    for sample in samples:
-        inputs, label = sample if isinstance(sample, tuple) else (sample, None)
-        named = inputs if isinstance(inputs, dict) else {"x": inputs}
-        for key, value in (*named.items(), *([("label", label)] if label is not None else ())):
-            columns.setdefault(key, []).append(np.asarray(value))
-    if not columns:
-        raise DatasetError(f"{function} yielded no sample")
-    try:
-        return {name: np.stack(values) for name, values in columns.items()}
-    except ValueError as error:
-        raise DatasetError(f"{function} yielded samples of different shapes: {error}") from error
+    return spec.classes or numbered_classes(high, where)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgepack.datasets.spec import LOWEST_HZ
 from edgepack.datasets.unreadable import UnreadableError, require_regular
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from edgepack.records.dataset import Window
 
-LOWEST_HZ = 20.0
 FLOOR = 1e-6
 STREAMED = b"\xff" * 4  # written to a pipe, of unknown length
 PADDING = 1  # some writers leave out the byte that makes a chunk's length even

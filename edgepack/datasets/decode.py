@@ -30,12 +30,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """Where one split's samples come from, and what they must become."""
+    """Where one split's samples come from, and what they must become.
+
+    Attributes:
+        base: the folder that the samples' names are relative to, or their file.
+        files: of arrays, the .npy file of each by the array's name.
+    """
 
     spec: DatasetSpec
-    root: Path
-    path: str
     base: str
+    files: dict[str, str]
     inputs: tuple[Tensor, ...]
 
 
@@ -68,7 +72,7 @@ def create(
     Raises:
         DatasetError: no sample can be read, or the first does not fit the model.
     """
-    decoder = _decoder(source, items)
+    decoder = _decoder(source)
     reason = ""
     for item in items:
         try:
@@ -98,7 +102,7 @@ def fill(
     Raises:
         DatasetError: a sample does not fit the model, or not the first sample's shape.
     """
-    decoder = _decoder(source, items)
+    decoder = _decoder(source)
     maps = {name: np.load(ref.path, mmap_mode="r+") for name, ref in arrays.items()}
     with _quiet():
         return tuple(_fill_rows(source, decoder, items, maps, start))
@@ -168,14 +172,12 @@ def _seen(prepared: dict[str, Prepared]) -> Row:
     )
 
 
-def _decoder(source: Source, items: tuple[Item, ...]) -> Callable[[Item, Tensor], NDArray[Any]]:
+def _decoder(source: Source) -> Callable[[Item, Tensor], NDArray[Any]]:
     """How this kind of dataset gets the raw array of an item for an input."""
     spec, base = source.spec, Path(source.base)
     if spec.kind in {"arrays", "function"}:
-        loaded = stored.load(spec, source.root, source.path)
-        by_name = {t.name: stored.array_for(spec, loaded, t.name, base) for t in source.inputs}
-        if spec.kind == "function":
-            stored.require_same(spec, items, loaded, source.root)
+        files = source.files
+        by_name = {t.name: stored.array_for(spec, files, t.name, base) for t in source.inputs}
         return lambda item, tensor: np.asarray(by_name[tensor.name][item.row])
     if spec.kind == "table":
         return _table_decoder(source)
@@ -194,7 +196,8 @@ def _audio_decoder(source: Source) -> Callable[[Item, Tensor], NDArray[Any]]:
         window = source.spec.preprocess(tensor.name).audio
         if window is None:
             raise DatasetError(
-                f"kind audio needs inputs.{tensor.name}.audio with sample_rate and duration_ms"
+                f"kind audio needs inputs.{tensor.name}.audio with sample_rate and duration_ms",
+                where=source.base,
             )
         windows[tensor.name] = window
     base = Path(source.base)
@@ -208,9 +211,10 @@ def _table_decoder(source: Source) -> Callable[[Item, Tensor], NDArray[Any]]:
         spans[name] = slice(start, start := start + len(preprocess.columns))
     for tensor in source.inputs:
         if not source.spec.preprocess(tensor.name).columns:
-            raise DatasetError(f"kind table needs inputs.{tensor.name}.columns")
+            raise DatasetError(f"kind table needs inputs.{tensor.name}.columns", where=source.base)
+    # float64 keeps whole numbers, such as identifiers, that float32 would round
     return lambda item, tensor: np.asarray(
-        item.cells[spans.get(tensor.name, spans.get("*", slice(0)))], np.float32
+        item.cells[spans.get(tensor.name, spans.get("*", slice(0)))], np.float64
     )
 
 
@@ -235,8 +239,7 @@ def write_labels(
         dtype = np.float32 if source.spec.task == "regression" else np.int64
         labels = np.asarray([item.label for item in items], dtype)
     else:
-        loaded = stored.load(source.spec, source.root, source.path)
-        rows = stored.labels_of(source.spec, loaded, Path(source.base))
+        rows = stored.labels_of(source.spec, source.files, Path(source.base))
         assert rows is not None  # only task none has no labels
         labels = np.asarray(rows)[[item.row for item in items]]
     path = directory / f"{split}-labels.npy"

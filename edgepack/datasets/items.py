@@ -10,7 +10,7 @@ from math import isfinite, nan
 from typing import TYPE_CHECKING
 
 from edgepack.datasets.listing import require_path, sample_files
-from edgepack.datasets.pool import Item, Pool
+from edgepack.datasets.pool import Item, Pool, numbered_classes
 from edgepack.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
     from edgepack.datasets.pool import Label
     from edgepack.records.dataset import DatasetSpec
+    from edgepack.records.tensors import Tensor
 
-MOST_CLASSES = 100_000
 
-
-def list_items(spec: DatasetSpec, root: Path, path: str) -> Pool:
-    """List the pool at `path`, relative to `root`.
+def list_items(
+    spec: DatasetSpec, root: Path, path: str, inputs: tuple[Tensor, ...], scratch: Path
+) -> Pool:
+    """List the pool at `path`, relative to `root`; arrays are unpacked to `scratch`.
 
     Raises:
         DatasetError: nothing there, or a label that is none.
@@ -34,7 +35,7 @@ def list_items(spec: DatasetSpec, root: Path, path: str) -> Pool:
     where = root / path
     require_path(where)
     if spec.kind in {"arrays", "function"}:
-        return arrays.list_rows(spec, root, path)
+        return arrays.list_rows(spec, root, path, inputs, scratch)
     if spec.kind == "table":
         pool = _table(spec, where)
     elif where.is_dir():
@@ -161,7 +162,7 @@ def _number(text: str, column: str, where: str) -> float:
         number = float(text)
     except ValueError:
         number = nan
-    if not isfinite(number):
+    if not isfinite(number) or "_" in text:  # Python's own way of writing 1_000
         raise DatasetError(f"{text!r} in column {column} is not a number", where=where)
     return number
 
@@ -196,21 +197,6 @@ def _found_classes(texts: list[tuple[str, str]]) -> tuple[str, ...]:
                 hint='Write whole numbers from 0, or set classes, or task = "regression".',
             )
     return tuple(sorted(names))
-
-
-def numbered_classes(largest: int, where: str | Path) -> tuple[str, ...]:
-    """Names for classes that are only known by index.
-
-    Raises:
-        DatasetError: so many that the labels are something else.
-    """
-    if largest >= MOST_CLASSES:
-        raise DatasetError(
-            f"labels run up to {largest}: that is no class index",
-            where=where,
-            hint='Set classes, or task = "regression".',
-        )
-    return tuple(str(number) for number in range(largest + 1))
 
 
 def _is_number(text: str) -> bool:

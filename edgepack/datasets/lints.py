@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from edgepack.records.dataset import Lint
@@ -82,6 +82,13 @@ def lint_overlap(overlap: Mapping[str, str], *, error: bool) -> Iterator[Lint]:
     yield from _named("error" if error else "warning", "overlap", what, pairs)
 
 
+def lint_copies(copies: Mapping[str, str]) -> Iterator[Lint]:
+    """Copies of what a split with a count took, which no other split may have."""
+    pairs = [f"{copy} = {taken}" for copy, taken in copies.items()]
+    what = "{} samples are left out: another split took their content"
+    yield from _named("warning", "overlap", what, pairs)
+
+
 def _named(level: str, code: str, message: str, examples: list[str]) -> Iterator[Lint]:
     if not examples:
         return
@@ -102,13 +109,20 @@ def _duplicates(split: Split, readable: list[tuple[Item, Row]]) -> Iterator[Lint
     again = [item.name for item, row in readable if counts[row.digest] > 1]
     what = f"{{}} samples of {split} are not the only ones of their content"
     yield from _named("warning", "duplicate", what, again)
+    labels: dict[str, set[object]] = defaultdict(set)
+    for item, row in readable:
+        labels[row.digest].add(item.label)
+    unlike = [item.name for item, row in readable if len(labels[row.digest]) > 1]
+    what = f"{{}} samples of {split} have the content of another, and another label"
+    yield from _named("warning", "conflicting-labels", what, unlike)
 
 
 def _sizes(split: Split, count: int) -> Iterator[Lint]:
     few = {"calibrate": FEW_TO_CALIBRATE, "evaluate": FEW_TO_EVALUATE}.get(split, 0)
     if 0 < count < few:
         effect = "ranges" if split == "calibrate" else "accuracy"
-        message = f"{split} has {count} samples: {effect} of fewer than {few} say little"
+        samples = "one sample" if count == 1 else f"{count} samples"
+        message = f"{split} has {samples}: {effect} of fewer than {few} say little"
         yield Lint(level="warning", code="few-samples", message=message)
     elif not count and split == "evaluate":
         yield Lint(level="error", code="no-samples", message="evaluate has no sample")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edgepack.errors import DatasetError
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Label = int | float | None
+MOST_CLASSES = 100_000
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,17 @@ class Item:
 
 @dataclass(frozen=True)
 class Pool:
-    """Everything below one path, sorted by name, and the class names its labels are indices of."""
+    """Everything below one path, sorted by name, and the class names its labels are indices of.
+
+    Attributes:
+        path: the folder that the items' names are relative to, or their file.
+        files: of arrays, the .npy file of each by the array's name.
+    """
 
     path: str
     items: tuple[Item, ...]
     classes: tuple[str, ...]
+    files: dict[str, str] = field(default_factory=dict)
 
 
 def shared_classes(pools: Mapping[str, Pool], root: Path) -> tuple[str, ...]:
@@ -56,3 +63,18 @@ def shared_classes(pools: Mapping[str, Pool], root: Path) -> tuple[str, ...]:
                 hint="Set classes, in the order of the model's outputs.",
             )
     return longest
+
+
+def numbered_classes(largest: int, where: str | Path) -> tuple[str, ...]:
+    """Names for classes that are only known by index.
+
+    Raises:
+        DatasetError: so many that the labels are something else.
+    """
+    if largest >= MOST_CLASSES:
+        raise DatasetError(
+            f"labels run up to {largest}: that is no class index",
+            where=where,
+            hint='Set classes, or task = "regression".',
+        )
+    return tuple(str(number) for number in range(largest + 1))

@@ -3,60 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
-from itertools import pairwise
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgepack.datasets import decode, lints, splits
-from edgepack.datasets.decode import Row, Source
+from edgepack.datasets.decode import Source
 from edgepack.datasets.items import list_items
+from edgepack.datasets.overlap import (
+    add_contents,
+    find_overlap,
+    has_parted_copies,
+    overlap_lints,
+)
 from edgepack.datasets.pool import shared_classes
+from edgepack.datasets.shards import Workshop, decode_split
 from edgepack.datasets.spec import split_spec
 from edgepack.errors import DatasetError
 from edgepack.records.dataset import SPLITS, ArrayRef, SampleSet, SplitData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from concurrent.futures import Executor
 
-    from edgepack.datasets.pool import Item, Pool
+    from edgepack.datasets.overlap import Contents
+    from edgepack.datasets.pool import Pool
+    from edgepack.datasets.shards import Decoded
+    from edgepack.datasets.splits import Deal
     from edgepack.records.dataset import DatasetSpec, Lint, Split
     from edgepack.records.tensors import Tensor
 
 NUMBERS = ("float", "int", "uint", "bool")
-WORTH: tuple[Split, ...] = ("evaluate", "tune", "calibrate")  # who keeps a sample that two have
+SCRATCH = "unpacked"
+DEALS = 3  # the second is final, unless counts leave samples that the first did not decode
 
-
-@dataclass(frozen=True)
-class Workshop:
-    """Where the work is done and left."""
-
-    executor: Executor
-    directory: Path
-    shards: int
-
-
-@dataclass(frozen=True)
-class _Decoded:
-    """One split after decoding: readable or not, each item has its row."""
-
-    source: Source
-    items: tuple[Item, ...]
-    rows: tuple[Row, ...]
-    arrays: dict[str, ArrayRef]
-
-    def unreadable(self) -> Iterator[str]:
-        pairs = zip(self.items, self.rows, strict=True)
-        return (item.name for item, row in pairs if row.unreadable)
-
-    def keeping(self, workshop: Workshop, wanted: Iterable[bool]) -> _Decoded:
-        keep = tuple(index for index, kept in enumerate(wanted) if kept)
-        if len(keep) == len(self.items):
-            return self
-        arrays = workshop.executor.submit(decode.compact, self.arrays, keep).result()
-        items, rows = tuple(self.items[i] for i in keep), tuple(self.rows[i] for i in keep)
-        return replace(self, items=items, rows=rows, arrays=arrays)
+__all__ = ["Workshop", "prepare", "resolve"]
 
 
 def prepare(
@@ -77,33 +57,73 @@ def prepare(
         DatasetError: the samples cannot serve; every fault is listed.
     """
     _check_inputs(spec, root, inputs)
-    pools = _pools(spec, root, workshop)
-    decoded = {
-        split: _decode(split, Source(spec, root, path, pools[path].path, inputs), items, workshop)
-        for split, items in splits.assign(spec, pools).items()
-        if items and (path := split_spec(spec, split).path) in pools
-    }
+    scratch = workshop.directory / SCRATCH
+    try:
+        pools = _pools(spec, root, inputs, workshop, scratch)
+        return _sample_set(spec, root, pools, inputs, workshop)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _sample_set(
+    spec: DatasetSpec,
+    root: Path,
+    pools: dict[str, Pool],
+    inputs: tuple[Tensor, ...],
+    workshop: Workshop,
+) -> SampleSet:
+    deal, decoded = _dealt(spec, pools, inputs, workshop)
     readable = {
         split: one.keeping(workshop, [not row.unreadable for row in one.rows])
         for split, one in decoded.items()
     }
-    overlap = _overlap(readable)
+    overlap = find_overlap(readable)
     kept = {
         split: one.keeping(workshop, [item.name not in overlap[split] for item in one.items])
         for split, one in readable.items()
     }
     classes = shared_classes(pools, root)
-    found = (*_lints(spec, decoded, kept, classes), *_overlap_lints(spec, overlap))
+    found = (
+        *_lints(spec, decoded, kept, classes),
+        *lints.lint_copies(deal.copies),
+        *overlap_lints(spec, overlap),
+    )
     _refuse(found, root)
+    data = {split: _split_data(split, one, workshop) for split, one in kept.items()}
     return SampleSet(
         spec_digest=hashlib.sha256(spec.model_dump_json().encode()).hexdigest(),
-        digest=_digest(data := {s: _split_data(s, one, workshop) for s, one in kept.items()}),
+        digest=_digest(data),
         seed=spec.seed,
         classes=classes,
         splits=data,
         lints=found,
         skipped=tuple(name for one in decoded.values() for name in one.unreadable()),
     )
+
+
+def _dealt(
+    spec: DatasetSpec, pools: dict[str, Pool], inputs: tuple[Tensor, ...], workshop: Workshop
+) -> tuple[Deal, dict[Split, Decoded]]:
+    """Deal and decode; again with what decoding showed, if it parted copies of one content."""
+    contents: Contents = {}
+    for _ in range(DEALS):
+        deal = splits.assign(spec, pools, contents)
+        decoded = {
+            split: decode_split(split, _source(spec, pools, split, inputs), items, workshop)
+            for split, items in deal.items.items()
+            if items
+        }
+        if not has_parted_copies(spec, find_overlap(decoded)):
+            break
+        contents = add_contents(spec, decoded, contents)
+    return deal, decoded
+
+
+def _source(
+    spec: DatasetSpec, pools: dict[str, Pool], split: Split, inputs: tuple[Tensor, ...]
+) -> Source:
+    pool = pools[split_spec(spec, split).path]
+    return Source(spec, pool.path, pool.files, inputs)
 
 
 def resolve(samples: SampleSet, directory: Path) -> SampleSet:
@@ -155,59 +175,22 @@ def _check_inputs(spec: DatasetSpec, root: Path, inputs: tuple[Tensor, ...]) -> 
             )
 
 
-def _pools(spec: DatasetSpec, root: Path, workshop: Workshop) -> dict[str, Pool]:
+def _pools(
+    spec: DatasetSpec, root: Path, inputs: tuple[Tensor, ...], workshop: Workshop, scratch: Path
+) -> dict[str, Pool]:
     wanted = [split_spec(spec, split) for split in SPLITS]
     paths = dict.fromkeys(part.path for part in wanted if part.samples != 0)
-    asked = {path: workshop.executor.submit(list_items, spec, root, path) for path in paths}
+    asked = {
+        path: workshop.executor.submit(list_items, spec, root, path, inputs, scratch / str(number))
+        for number, path in enumerate(paths)
+    }
     return {path: future.result() for path, future in asked.items()}
-
-
-def _decode(split: Split, source: Source, items: tuple[Item, ...], workshop: Workshop) -> _Decoded:
-    submit = workshop.executor.submit
-    arrays = submit(decode.create, source, items, workshop.directory, split).result()
-    bounds = [len(items) * n // workshop.shards for n in range(workshop.shards + 1)]
-    parts = [
-        submit(decode.fill, source, items[start:stop], arrays, start)
-        for start, stop in pairwise(bounds)
-        if stop > start
-    ]
-    rows = tuple(row for part in parts for row in part.result())
-    return _Decoded(source, items, rows, arrays)
-
-
-Overlap = dict["Split", dict[str, tuple[str, "Split"]]]
-
-
-def _overlap(decoded: Mapping[Split, _Decoded]) -> Overlap:
-    """By split, its samples whose content a worthier split has: that sample and its split."""
-    owners: dict[str, tuple[str, Split]] = {}
-    found: Overlap = {split: {} for split in decoded}
-    for split in (split for split in WORTH if split in decoded):
-        mine = decoded[split]
-        pairs = list(zip(mine.items, mine.rows, strict=True))
-        for item, row in pairs:
-            if row.digest in owners:
-                found[split][item.name] = owners[row.digest]
-        owners.update({row.digest: (item.name, split) for item, row in pairs})
-    return found
-
-
-def _overlap_lints(spec: DatasetSpec, overlap: Overlap) -> Iterator[Lint]:
-    """Within one path the lesser split loses the sample; across paths the spec decides."""
-    within: dict[str, str] = {}
-    across: dict[str, str] = {}
-    for split, pairs in overlap.items():
-        for name, (other, owner) in pairs.items():
-            same = split_spec(spec, split).path == split_spec(spec, owner).path
-            (within if same else across)[f"{split} {name}"] = f"{owner} {other}"
-    yield from lints.lint_overlap(within, error=False)
-    yield from lints.lint_overlap(across, error=spec.on_overlap == "error")
 
 
 def _lints(
     spec: DatasetSpec,
-    decoded: Mapping[Split, _Decoded],
-    kept: Mapping[Split, _Decoded],
+    decoded: Mapping[Split, Decoded],
+    kept: Mapping[Split, Decoded],
     classes: tuple[str, ...],
 ) -> Iterator[Lint]:
     for split, one in decoded.items():
@@ -233,7 +216,7 @@ def _refuse(found: Iterable[Lint], root: Path) -> None:
     raise DatasetError("\n  ".join(lines), where=root, hint=hint)
 
 
-def _split_data(split: Split, one: _Decoded, workshop: Workshop) -> SplitData:
+def _split_data(split: Split, one: Decoded, workshop: Workshop) -> SplitData:
     write = workshop.executor.submit
     labels = write(decode.write_labels, one.source, one.items, workshop.directory, split).result()
     digest = hashlib.sha256()

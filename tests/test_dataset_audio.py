@@ -177,6 +177,12 @@ def test_clips_that_cannot_be_read_are_named(tmp_path, content):
         run(dataset, tmp_path, tensor((800,)))
 
 
+def test_a_clip_of_an_impossible_rate_is_refused(tmp_path):
+    wavfile.write(tmp_path / "clip.wav", 2**30, CLIP)
+    with pytest.raises(UnreadableError, match="a sample rate of 1073741824 Hz"):
+        decode_audio(tmp_path / "clip.wav", Window(**SHORT))
+
+
 def test_a_clip_written_to_a_pipe_is_read(tmp_path):
     _folders(tmp_path)
     head = GOOD.replace(b"$\0\0\0", b"\xff\xff\xff\xff")

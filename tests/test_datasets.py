@@ -173,6 +173,15 @@ def test_the_lesser_split_loses_what_two_paths_share(tmp_path):
     assert lint.message == "one sample is in two splits by content; the lesser loses them"
 
 
+def test_a_split_that_loses_all_it_asked_for_is_noted(tmp_path):
+    class_folders(tmp_path / "train", {"a": 3})
+    shutil.copytree(tmp_path / "train", tmp_path / "test")
+    dataset = spec("image-folder", "", splits=ACROSS, on_overlap="drop")
+    samples = run(dataset, tmp_path, IMAGE)
+    assert samples.splits["calibrate"].samples == 0
+    assert "calibrate has no sample" in {lint.message for lint in samples.lints}
+
+
 def test_copies_within_one_path_stay_together(tmp_path):
     for number in range(10):
         pixels = noise()

@@ -49,7 +49,19 @@ def lint_split(
     what = f"{{}} samples of {split} are one value throughout"
     yield from _named("warning", "constant-sample", what, constant)
     yield from _duplicates(split, readable)
-    yield from _sizes(split, len(readable))
+
+
+def lint_size(split: Split, count: int, *, asked: bool) -> Iterator[Lint]:
+    """A split that has too few samples to say something, or none where some were asked for."""
+    few = {"calibrate": FEW_TO_CALIBRATE, "evaluate": FEW_TO_EVALUATE}.get(split, 0)
+    if 0 < count < few:
+        effect = "ranges" if split == "calibrate" else "accuracy"
+        samples = "one sample" if count == 1 else f"{count} samples"
+        message = f"{split} has {samples}: {effect} of fewer than {few} say little"
+        yield Lint(level="warning", code="few-samples", message=message)
+    elif not count and (asked or split == "evaluate"):
+        level = "error" if split == "evaluate" else "warning"
+        yield Lint(level=level, code="no-samples", message=f"{split} has no sample")
 
 
 def lint_values(rows: Sequence[Row], spec: DatasetSpec) -> Iterator[Lint]:
@@ -115,14 +127,3 @@ def _duplicates(split: Split, readable: list[tuple[Item, Row]]) -> Iterator[Lint
     unlike = [item.name for item, row in readable if len(labels[row.digest]) > 1]
     what = f"{{}} samples of {split} have the content of another, and another label"
     yield from _named("warning", "conflicting-labels", what, unlike)
-
-
-def _sizes(split: Split, count: int) -> Iterator[Lint]:
-    few = {"calibrate": FEW_TO_CALIBRATE, "evaluate": FEW_TO_EVALUATE}.get(split, 0)
-    if 0 < count < few:
-        effect = "ranges" if split == "calibrate" else "accuracy"
-        samples = "one sample" if count == 1 else f"{count} samples"
-        message = f"{split} has {samples}: {effect} of fewer than {few} say little"
-        yield Lint(level="warning", code="few-samples", message=message)
-    elif not count and split == "evaluate":
-        yield Lint(level="error", code="no-samples", message="evaluate has no sample")

@@ -196,9 +196,10 @@ def _lints(
     for split, one in decoded.items():
         yield from lints.lint_split(split, one.items, one.rows, spec)
     yield from lints.lint_values([row for one in kept.values() for row in one.rows], spec)
-    if "evaluate" not in kept:
-        yield from lints.lint_split("evaluate", (), (), spec)
-    elif spec.task == "classification":
+    for split in SPLITS:
+        count = len(kept[split].items) if split in kept else 0
+        yield from lints.lint_size(split, count, asked=split_spec(spec, split).samples != 0)
+    if "evaluate" in kept and spec.task == "classification":
         yield from lints.lint_classes(kept["evaluate"].items, classes)
 
 

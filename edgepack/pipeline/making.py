@@ -34,6 +34,7 @@ def samples(session: Session, plan: Plan) -> SampleSet:
         "inputs": "".join(tensor.model_dump_json() for tensor in plan.signature.inputs),
         "numpy": plan.versions.numpy,
         "pillow": plan.versions.pillow,
+        "scipy": plan.versions.scipy,
     }
 
     def make(directory: Path) -> SampleSet:

@@ -35,6 +35,7 @@ class Versions:
     runtime: str
     numpy: str
     pillow: str
+    scipy: str
     scikit_learn: str
 
 
@@ -104,6 +105,7 @@ def installed(runtime: str) -> Versions:
         runtime=f"{runtime} {_version(runtime)}",
         numpy=_version("numpy"),
         pillow=_version("pillow"),
+        scipy=_version("scipy"),
         scikit_learn=_version("scikit-learn"),
     )
 

@@ -301,7 +301,7 @@ def test_what_init_writes_loads_whatever_the_model_is_called(
     [
         ("/models/pets", "pets"),
         ("/models/pets/3", "pets"),
-        ("/work/pets/saved_model", "pets"),
+        ("/srv/pets/saved_model", "pets"),
         ("/models/Pets & co", "Pets-co"),
         ("/1", "model"),
         ("/models/-__", "model"),

@@ -1,6 +1,6 @@
 """Speed and memory that a release is held to, as ratios: `make bench`.
 
-Both sides of a ratio run in turn in one session (A B A B ...), and medians are compared, so that
+Both sides of a ratio run in turn (A B A B ...), and medians are compared, so that
 drift of the machine hits both alike. The other side is `../shared/peers/stock_build.py`, the script
 that an engineer would write by hand with the stock TensorFlow tools; where it or its data is
 absent, those lines say so and the rest runs.

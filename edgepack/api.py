@@ -69,11 +69,12 @@ def build(  # noqa: PLR0913 - each is an option of its own
     from edgepack.cache import Cache, default_root
     from edgepack.pipeline.build import Request
     from edgepack.pipeline.build import build as run
+    from edgepack.pipeline.session import SCRATCH
 
     with ExitStack() as stack:
         root = Path(cache) if cache else default_root()
         if no_cache:
-            root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgepack-cache-")))
+            root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=SCRATCH)))
         request = Request(
             settings=settings,
             cache=Cache(root),

@@ -377,10 +377,12 @@ def test_a_build_ended_half_way_leaves_the_old_bundle_and_no_process(
 
 
 def test_scratch_space_of_killed_builds_is_removed(edgepack, demo, plain_env, tmp_path):
-    old, new = tmp_path / "edgepack-old", tmp_path / "edgepack-new"
-    for left in (old, new):
+    old, new = tmp_path / "edgepack-scratch-0123abc_", tmp_path / "edgepack-scratch-new45678"
+    users = tmp_path / "edgepack-release"
+    for left in (old, new, users):
         (left / "source").mkdir(parents=True)
-    os.utime(old, (0, 0))
+    for left in (old, users):
+        os.utime(left, (0, 0))
     done = subprocess.run(
         [sys.executable, "-m", "edgepack", "build", "--demo", "--output", str(tmp_path / "out")],
         env=plain_env | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
@@ -389,7 +391,7 @@ def test_scratch_space_of_killed_builds_is_removed(edgepack, demo, plain_env, tm
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["edgepack-new", "out"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [users.name, new.name, "out"]
 
 
 def _marked(marker):

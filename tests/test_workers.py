@@ -3,12 +3,15 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import worker_tasks
 
+from edgepack.cache import Cache
 from edgepack.errors import ConfigError, ModelError, OutputError, WorkerError
+from edgepack.pipeline.session import Session
 from edgepack.records.settings import Limits
 from edgepack.workers.pool import WorkerPool
 
@@ -97,6 +100,34 @@ def test_leaving_the_pool_ends_a_call_under_way(tmp_path):
     assert isinstance(future.exception(timeout=5), WorkerError)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_a_pool_may_be_ended_twice_and_starts_nothing_after(tmp_path):
+    with WorkerPool("test", 2, Limits(), tmp_path / "log") as pool:
+        pids = [pool.submit(worker_tasks.own_pid).result()]
+        with ThreadPoolExecutor(2) as threads:
+            for done in [threads.submit(pool.kill) for _ in range(2)]:
+                done.result(timeout=5)
+        with pytest.raises(RuntimeError):
+            pool.submit(worker_tasks.own_pid)
+    assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_ending_a_pool_ends_a_call_whose_process_is_just_starting(tmp_path):
+    pool = WorkerPool("test", 1, Limits(), tmp_path / "log")
+    future = pool.submit(worker_tasks.sleep_for, 600)
+    begun = time.monotonic()
+    pool.kill()
+    assert time.monotonic() - begun < 5
+    assert future.cancelled() or isinstance(future.exception(), WorkerError)
+
+
+def test_a_session_ends_every_pool_made_in_it(tmp_path):
+    with Session(Cache(tmp_path / "cache"), Limits(), lambda _: None) as session:
+        future = session.pool("apart", 1).submit(worker_tasks.sleep_for, 600)
+    assert future.cancelled() or isinstance(future.exception(timeout=5), WorkerError)
+    with pytest.raises(RuntimeError):
+        session.pool("late", 1).submit(worker_tasks.own_pid)
 
 
 def test_workers_die_with_a_killed_parent(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-SCRATCH = "edgepack-"
+SCRATCH = "edgepack-scratch-"
+OURS = re.compile(rf"{SCRATCH}[a-z0-9_]{{8}}")  # as tempfile completes the prefix
 ABANDONED_SECONDS = 3 * 86_400  # longer than any build
 BRANCHES = 32  # threads that only wait: for a worker, or for another branch
 
@@ -45,13 +47,16 @@ class Session:
     emit: Callable[[Event], None]
     verbose: bool = False
     cores: int = field(default_factory=lambda: os.cpu_count() or 1)
+    _pools: list[WorkerPool] = field(default_factory=list, init=False, repr=False)
+    _ending: bool = field(default=False, init=False, repr=False)
 
     def __enter__(self) -> Self:
         _sweep(Path(tempfile.gettempdir()))
         with ExitStack() as stack:
             self.work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=SCRATCH)))
-            self.general = stack.enter_context(self.pool("edgepack", self.cores))
-            self.tensorflow = stack.enter_context(self.pool("TensorFlow", 1))
+            stack.callback(self._end_workers)
+            self.general = self.pool("edgepack", self.cores)
+            self.tensorflow = self.pool("TensorFlow", 1)
             self._branches = ThreadPoolExecutor(BRANCHES, thread_name_prefix="branch")
             stack.callback(self._branches.shutdown, wait=False, cancel_futures=True)
             self._stack = stack.pop_all()
@@ -62,9 +67,18 @@ class Session:
         self._stack.close()
 
     def pool(self, name: str, count: int) -> WorkerPool:
-        """A pool of workers under this session's limits, to be closed by the caller."""
+        """A pool of workers under this session's limits, ended with it if not before."""
         log = None if self.verbose else self.work / f"{name}.log"
-        return WorkerPool(name, count, self.limits, log)
+        pool = WorkerPool(name, count, self.limits, log)
+        self._pools.append(pool)
+        if self._ending:
+            pool.kill()
+        return pool
+
+    def _end_workers(self) -> None:
+        self._ending = True
+        for pool in list(self._pools):
+            pool.kill()
 
     def branch(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run a stage in a thread of this process, beside the others."""
@@ -84,7 +98,9 @@ def _sweep(directory: Path) -> None:
     oldest = time.time() - ABANDONED_SECONDS
     for left in directory.glob(f"{SCRATCH}*"):
         with suppress(OSError):
-            if left.stat().st_mtime < oldest:
+            found = left.lstat()
+            mine = OURS.fullmatch(left.name) and found.st_uid == os.getuid()
+            if mine and found.st_mtime < oldest:
                 shutil.rmtree(left)
 
 

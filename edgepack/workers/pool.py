@@ -7,6 +7,7 @@ import queue
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ class WorkerPool(Executor):
         self._idle: queue.SimpleQueue[_Process | None] = queue.SimpleQueue()
         self._alive: set[int] = set()
         self._closed = False
+        self._starting = threading.Lock()  # so that none starts unseen while all are ended
         for _ in range(count):
             self._idle.put(None)
 
@@ -85,15 +87,17 @@ class WorkerPool(Executor):
         self.kill()
 
     def kill(self) -> None:
-        """End every process now; calls under way fail."""
-        self._closed = True
-        for pid in list(self._alive):
+        """End every process now; calls under way fail. Threads may call it side by side."""
+        with self._starting:
+            self._closed = True
+            alive = list(self._alive)
+        for pid in alive:
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
         self._threads.shutdown(wait=True, cancel_futures=True)
-        while not self._idle.empty():
-            if process := self._idle.get():
-                process.kill()
+        with suppress(queue.Empty):
+            while True:
+                self._retire(self._idle.get_nowait())
 
     def _serve(self, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
         process = self._idle.get()
@@ -131,8 +135,14 @@ class WorkerPool(Executor):
         )
 
     def _start(self) -> _Process:
-        if self._closed:
-            raise WorkerError(f"the {self._name} worker was stopped")
+        with self._starting:
+            if self._closed:
+                raise WorkerError(f"the {self._name} worker was stopped")
+            process = self._spawn()
+            self._alive.add(process.popen.pid)
+        return process
+
+    def _spawn(self) -> _Process:
         ours, theirs = Pipe()
         log = self._log.open("ab") if self._log else None
         command = [sys.executable, "-m", "edgepack.workers.child", str(theirs.fileno())]
@@ -150,7 +160,6 @@ class WorkerPool(Executor):
         theirs.close()
         if log:
             log.close()
-        self._alive.add(popen.pid)
         return _Process(popen, ours)
 
     def _death(self, process: _Process, phase: str) -> WorkerError:

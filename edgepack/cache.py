@@ -44,11 +44,12 @@ class Cache:
 
     Args:
         root: the cache directory.
-        hits: names of the stages answered from it, in order.
+        hits: names of the stages answered by what was there before, in order.
     """
 
     root: Path
     hits: list[str] = field(default_factory=list)
+    _made: set[Path] = field(default_factory=set, init=False, repr=False)
     _makers: dict[str, threading.Lock] = field(default_factory=dict, init=False, repr=False)
 
     def directory(self, stage: str, key: Mapping[str, str]) -> Path:
@@ -63,7 +64,8 @@ class Cache:
         if found:
             with contextlib.suppress(OSError):
                 os.utime(found[1])  # the least recently used entries can be pruned
-            self.hits.append(stage)
+            if found[1] not in self._made:
+                self.hits.append(stage)
         return found
 
     def stage(
@@ -81,7 +83,9 @@ class Cache:
         directory = self.directory(stage, key)
         with self._makers.setdefault(str(directory), threading.Lock()):
             # whole by now only where another thread or build has made it in this one's time
-            return _stored(directory, kind) or _fill(directory, kind, make)
+            found = _stored(directory, kind) or _fill(directory, kind, make)
+            self._made.add(directory)
+            return found
 
     def prune(self, days: float = KEEP_DAYS) -> None:
         """Remove entries that no build used for so long, and what killed builds left."""
@@ -89,7 +93,7 @@ class Cache:
         for entry in self.root.glob("*/*"):
             with contextlib.suppress(OSError):
                 if entry.stat().st_mtime < oldest:
-                    shutil.rmtree(entry)
+                    _remove(entry)
 
 
 def _stored(directory: Path, kind: type[R]) -> tuple[R, Path] | None:
@@ -122,9 +126,16 @@ def _settle(partial: Path, directory: Path, kind: type[R]) -> tuple[R, Path] | N
     except OSError:
         if found := _stored(directory, kind):
             return found
-        shutil.rmtree(directory, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            _remove(directory)
         partial.rename(directory)
     return None
+
+
+def _remove(entry: Path) -> None:
+    """Remove an entry, its record first: what is left when this is ended half-way is no entry."""
+    (entry / RESULT).unlink(missing_ok=True)
+    shutil.rmtree(entry)
 
 
 @contextlib.contextmanager

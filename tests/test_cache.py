@@ -26,7 +26,14 @@ def test_a_stage_runs_once_for_a_key(tmp_path):
     assert first[0] == Statistics(samples=3)
     assert (first[1] / "data").read_text() == "payload"
     assert len(calls) == 1
-    assert cache.hits == ["s"]
+    assert cache.hits == []  # it was not there before
+
+
+def test_what_an_earlier_build_made_is_a_hit(tmp_path):
+    Cache(tmp_path).stage("s", {}, Statistics, _make(3, []))
+    later = Cache(tmp_path)
+    later.stage("s", {}, Statistics, _make(4, []))
+    assert later.hits == ["s"]
 
 
 @pytest.mark.parametrize("other", [("s", {"a": "2"}), ("t", {"a": "1"}), ("s", {"b": "1"})])
@@ -147,3 +154,18 @@ def test_using_an_entry_keeps_it(tmp_path):
     assert cache.lookup("s", {}, Statistics)
     cache.prune()
     assert entry.exists()
+
+
+def test_pruning_ended_half_way_leaves_no_entry_without_its_files(tmp_path, monkeypatch):
+    cache = Cache(tmp_path)
+    _, entry = cache.stage("s", {}, Statistics, _make(1, []))
+    os.utime(entry, (0, 0))
+
+    def end(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edgepack.cache.shutil.rmtree", end)
+    with pytest.raises(KeyboardInterrupt):
+        cache.prune()
+    assert (entry / "data").exists()
+    assert cache.lookup("s", {}, Statistics) is None

@@ -89,7 +89,11 @@ def outputs(session: Session, plan: Plan, model: TFLiteModel, split: SplitData) 
 
 def memory(session: Session, plan: Plan, model: TFLiteModel, split: SplitData) -> Memory | None:
     """Peak memory of one inference, in a process of its own; None where it cannot be told."""
-    key = _run_key(plan, model)
+    key = {
+        **_run_key(plan, model),
+        "samples": split.digest,  # their shapes decide where the model leaves its own open
+        "machine": machine().model_dump_json(),
+    }
 
     def make(_: Path) -> MemoryResult:
         with session.pool("memory", 1) as alone:

@@ -175,6 +175,15 @@ def test_the_output_that_agrees_least_decides():
     assert "boxes" in check.detail
 
 
+def test_an_output_in_doubt_is_not_hidden_by_another_that_passes():
+    surely = samples.AGREEMENT.model_copy(
+        update={"output": "boxes", "top1": None, "cosine": 0.9971}
+    )
+    found = unlabelled({"min_agreement": 0.997}, samples.AGREEMENT, surely)
+    check = check_of(found, "min_agreement")
+    assert (check.outcome, check.value) == ("inconclusive", 0.998)
+
+
 def test_agreement_that_nothing_measured_fails():
     nothing = SCORELESS.model_copy(update={"cosine": None})
     assert check_of(unlabelled({"min_agreement": 0.1}, nothing), "min_agreement").outcome == "fail"

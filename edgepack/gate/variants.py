@@ -20,9 +20,11 @@ if TYPE_CHECKING:
         VariantEvidence,
     )
     from edgepack.records.settings import Budget, Settings
+    from edgepack.records.verdict import Outcome
 
 NO_LABELS = "the dataset has no labels, so accuracy cannot be measured"
 UNDEFINED = "the metric is undefined for these outputs"
+GRAVITY: dict[Outcome, int] = {"fail": 0, "inconclusive": 1, "pass": 2}
 
 
 def built_checks(evidence: Evidence, settings: Settings) -> Iterator[Check]:
@@ -131,11 +133,11 @@ def min_accuracy_check(subject: str, name: str, budget: float, accuracy: Accurac
 
 
 def _agreement_check(limit: Limit, accuracy: Accuracy) -> Check:
-    """The output that agrees least with the source's decides."""
+    """The gravest outcome decides, and of those the output that agrees least with the source's."""
     checks = [_output_check(limit, one) for one in accuracy.agreement]
     if not checks:
         return limit.unmeasured("agreement with the source was not measured")
-    return min(checks, key=lambda c: (c.outcome != "fail", -1 if c.value is None else c.value))
+    return min(checks, key=lambda c: (GRAVITY[c.outcome], -1 if c.value is None else c.value))
 
 
 def _output_check(limit: Limit, one: Agreement) -> Check:

@@ -78,7 +78,7 @@ class Accuracy(Record):
 
 
 class Latency(Record):
-    """Time of one inference of one sample on this machine, milliseconds."""
+    """Time of one inference on this machine, milliseconds: of one sample, or of a fixed batch."""
 
     p50_ms: float
     p90_ms: float

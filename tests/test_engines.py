@@ -1,4 +1,5 @@
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import engine_models
@@ -96,6 +97,21 @@ def _convert(tf_pool, source, directory):
     return target
 
 
+def _quantize(pool, float_model, split, variant, directory):
+    ranges, target = directory / "statistics.json", directory / f"{variant}.tflite"
+    call = pool.submit(quantizer.calibrate, str(float_model), "serving_default", split, ranges)
+    assert call.result().samples == split.samples
+    job = QuantizeJob(
+        variant=variant,
+        float_model=str(float_model),
+        signature="serving_default",
+        statistics=str(ranges) if variant.startswith("int8") else "",
+        target=str(target),
+    )
+    pool.submit(quantizer.quantize, job).result()
+    return target
+
+
 def _images(count):
     return RNG.random((count, 8, 8, 1), dtype=np.float32)
 
@@ -123,17 +139,7 @@ def test_each_variant_is_what_it_is_called_and_answers_like_float32(
     pool, digits, tmp_path, variant, precision, io
 ):
     split = _split(tmp_path / "in", image=_images(100))
-    ranges, target = tmp_path / "statistics.json", tmp_path / f"{variant}.tflite"
-    call = pool.submit(quantizer.calibrate, str(digits), "serving_default", split, ranges)
-    assert call.result().samples == 100
-    job = QuantizeJob(
-        variant=variant,
-        float_model=str(digits),
-        signature="serving_default",
-        statistics=str(ranges) if variant.startswith("int8") else "",
-        target=str(target),
-    )
-    pool.submit(quantizer.quantize, job).result()
+    target = _quantize(pool, digits, split, variant, tmp_path)
     facts = reader.read(target)
     assert facts.precision == precision
     assert {t.dtype for s in facts.signatures for t in (*s.inputs, *s.outputs)} == {io}
@@ -142,6 +148,29 @@ def test_each_variant_is_what_it_is_called_and_answers_like_float32(
     for name, values in expected.items():
         assert mine[name].dtype == np.float32
         assert (mine[name].argmax(1) == values.argmax(1)).mean() >= 0.95
+
+
+@pytest.mark.skipif(not find_spec("tflite_runtime"), reason="it has no wheel for this Python")
+@pytest.mark.parametrize("variant", ["float16", "int8"])
+def test_the_older_runtime_answers_like_the_newer(digits, tmp_path, variant):
+    split = _split(tmp_path / "in", image=_images(100))
+    answers = {}
+    for (
+        runtime
+    ) in interpreter.MODULES:  # a build has one runtime, and its processes import no other
+        directory = tmp_path / runtime
+        directory.mkdir()
+        with WorkerPool("edgepack", 1, Limits(), directory / "log") as pool:
+            target = _quantize(pool, digits, split, variant, directory)
+        with WorkerPool("edgepack", 1, Limits(), directory / "log") as pool:
+            model = _model(target, runtime=runtime)
+            answers[runtime] = _run(pool, model, split, directory / "out")
+            timed = pool.submit(measure_latency, {"x": model}, split, (("x", "x"),), 3).result()
+        assert timed.latencies["x"].runtime == runtime
+        assert timed.latencies["x"].runtime_version == interpreter.runtime_version(runtime)
+    (newer, older) = answers.values()
+    for name, values in newer.items():
+        assert (older[name].argmax(1) == values.argmax(1)).mean() >= 0.95
 
 
 def test_statistics_do_not_depend_on_the_order_of_samples(pool, digits, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from edgepack.records.manifest import Manifest
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN_BUNDLE = ROOT / "tests/golden/bundle-1.zip"
 DIGITS = ROOT / "calibration/digits"
+DOCUMENTATION = (ROOT / "docs/python.md").read_text()
 
 
 def test_the_package_offers_what_it_says():
@@ -57,3 +60,22 @@ def test_build_returns_records_and_tells_its_progress(tmp_path, no_cache):
     assert edgepack.verify(result.bundle).variants == ("float16",)
     assert "convert" in {event.stage for event in events}
     assert (tmp_path / "cache").exists() == (not no_cache)
+
+
+@pytest.mark.slow
+def test_the_documented_script_runs(tmp_path, monkeypatch, capsys):
+    (script,) = re.findall(r"```python\n(.*?)```", DOCUMENTATION, re.DOTALL)
+    shutil.copytree(ROOT / "calibration", tmp_path / "calibration")
+    shutil.copytree(DIGITS / "saved_model", tmp_path / "my_model")
+    config = (DIGITS / "edgepack.toml").read_text()
+    config = config.replace('"../digits.toml"', '"calibration/digits.toml"')
+    config = config.replace('"saved_model"', '"my_model"')
+    (tmp_path / "edgepack.toml").write_text(config)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EDGEPACK_CACHE", str(tmp_path / "cache"))
+    first = edgepack.build("edgepack.toml")
+    shutil.copytree("dist", "release")
+    exec(compile(script, "docs/python.md", "exec"), {})
+    said = capsys.readouterr().out
+    assert first.bundle in said
+    assert "baseline:int8 max_accuracy_drop 0.0 0.01" in said

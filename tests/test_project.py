@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 DIGITS = ROOT / "calibration" / "digits"
 README = ROOT / "README.md"
+DOCUMENTS = sorted({README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")})
 LOCK = ROOT / "requirements-dev.lock"
 HELP = re.compile(r"(<!-- what `edgepack --help` says;[^\n]*-->\n```text\n)(.*?)(```)", re.DOTALL)
 
@@ -203,11 +204,15 @@ def test_readme_lists_exactly_the_exit_codes():
     assert codes == sorted({0, *(kind.exit_code for kind in all_errors(errors.EdgepackError))})
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/dependencies.md"])
-def test_links_lead_to_files(name):
-    file = ROOT / name
-    for link in re.findall(r"\]\(([^)#:]+)\)", file.read_text()):
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.name)
+def test_links_lead_to_files(file):
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", file.read_text()):
         assert (file.parent / link).exists(), link
+
+
+def test_readme_leads_to_every_page():
+    linked = set(re.findall(r"\]\((docs/[^)#]+)\)", README.read_text()))
+    assert linked == {f"docs/{page.name}" for page in (ROOT / "docs").iterdir()}
 
 
 @pytest.mark.slow

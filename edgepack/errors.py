@@ -18,6 +18,7 @@ class EdgepackError(Exception):
     """
 
     exit_code = 1
+    code = "error"  # stable, and the name of its page in docs/errors/
 
     def __init__(self, message: str, *, where: str | Path | None = None, hint: str = "") -> None:
         super().__init__(message, where, hint)
@@ -42,47 +43,164 @@ class UsageError(EdgepackError):
     """The command line, a path or the machine does not allow what was asked."""
 
     exit_code = 2
+    code = "usage"
 
 
 class ConfigError(UsageError):
     """A TOML file of the user's says something that is not allowed."""
 
+    code = "config"
+
 
 class DatasetError(UsageError):
     """The dataset cannot serve: unreadable, too small, wrong shape, overlapping splits."""
+
+    code = "dataset"
 
 
 class MissingExtraError(UsageError):
     """A command needs a part of edgepack that is not installed."""
 
+    code = "missing-extra"
+
 
 class OutputError(UsageError):
     """A result could not be written: disk full, directory not writable."""
+
+    code = "output"
+
+
+class FormatError(UsageError):
+    """What lies at the path is not what was asked for; says what it is instead."""
+
+    code = "not-a-saved-model"
+
+
+class VersionsError(UsageError):
+    """Version directories stand beside another model: there is no telling which one is meant."""
+
+    code = "ambiguous-versions"
 
 
 class GateError(EdgepackError):
     """A model was built and measured, and is over budget."""
 
     exit_code = 3
+    code = "gate"
 
 
 class VerificationError(EdgepackError):
     """A bundle is not what it claims to be."""
 
     exit_code = 4
+    code = "verification"
 
 
 class ModelError(EdgepackError):
     """The source model cannot be read, loaded, run or converted."""
 
     exit_code = 5
+    code = "model"
+
+
+class DamagedModelError(ModelError):
+    """Files of the model are missing, cut short or overwritten."""
+
+    code = "damaged-model"
+
+
+class SignatureError(ModelError):
+    """The model has no such signature, or none that can be used, or several that could."""
+
+    code = "signature"
+
+
+class UnsafeModelError(ModelError):
+    """The model would read or write files, run code, or reach the network."""
+
+    code = "unsafe-model"
+
+
+class LoadError(ModelError):
+    """TensorFlow cannot load the model by any way known here."""
+
+    code = "cannot-load"
+
+
+class RunError(ModelError):
+    """The model was loaded and fails on the samples."""
+
+    code = "cannot-run"
+
+
+class ShapeError(ModelError):
+    """A dimension is unknown, or the samples' shapes do not fit the model's."""
+
+    code = "shape"
+
+
+class ConversionError(ModelError):
+    """TensorFlow's converter refuses the model."""
+
+    code = "cannot-convert"
+
+
+class UnsupportedOpsError(ConversionError):
+    """TFLite has no operator for a part of the model."""
+
+    code = "unsupported-ops"
+
+
+class SelectOpsError(ConversionError):
+    """The model needs TensorFlow's own kernels on the device (Select-TF ops)."""
+
+    code = "select-tf-ops"
+
+
+class QuantizationError(ModelError):
+    """The quantizer refuses a model that converts to float32."""
+
+    code = "cannot-quantize"
+
+
+class RuntimeRefusalError(ModelError):
+    """The TFLite runtime cannot load or run a converted file."""
+
+    code = "runtime-refuses"
+
+
+class ExportError(ModelError):
+    """A Keras file cannot be exported to a SavedModel."""
+
+    code = "cannot-export"
 
 
 class WorkerError(ModelError):
-    """A worker process died, ran out of time or out of memory."""
+    """A worker process was stopped."""
+
+    code = "worker"
+
+
+class WorkerDiedError(WorkerError):
+    """A worker process was killed by a signal, or left."""
+
+    code = "worker-died"
+
+
+class WorkerTimeoutError(WorkerError):
+    """A worker process took longer than it may."""
+
+    code = "worker-timeout"
+
+
+class WorkerMemoryError(WorkerError):
+    """A worker process needed more memory than it may use."""
+
+    code = "worker-memory"
 
 
 class IncompatibleError(EdgepackError):
     """A requested target cannot run what was built."""
 
     exit_code = 6
+    code = "incompatible"

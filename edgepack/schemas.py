@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgepack.errors import UsageError
+from edgepack.records.contract import Contract
 from edgepack.records.dataset import DatasetSpec
 from edgepack.records.manifest import Manifest
 from edgepack.records.report import Report
@@ -23,6 +24,7 @@ _SCHEMAS: dict[str, tuple[type[Record], Mode, str]] = {
     "config": (Settings, "validation", "edgepack.toml"),
     "dataset": (DatasetSpec, "validation", "edgepack dataset spec"),
     "target": (Target, "validation", "edgepack target profile"),
+    "contract": (Contract, "validation", "edgepack signature contract"),
     "manifest": (Manifest, "serialization", "manifest.json of an edgepack bundle"),
     "report": (Report, "serialization", "report.json of an edgepack build"),
 }

@@ -42,7 +42,7 @@ MAY_SEE: dict[str, set[str]] = {
     "savedmodel": BASE | {"files"},
     "tflite": BASE | {"files"},
     "repair": BASE | {"files", "savedmodel"},
-    "contract": BASE,
+    "contract": BASE | {"files", "tomlfile"},
     "stats": BASE,
     "gate": BASE | {"stats"},  # how many samples would decide a check
     "report": BASE,

@@ -8,7 +8,10 @@ from edgepack.cli.boundary import command
 from edgepack.cli.options import Verbose
 
 Name = Annotated[
-    str, typer.Argument(help="config, dataset, target, manifest or report.", show_default=False)
+    str,
+    typer.Argument(
+        help="config, dataset, target, contract, manifest or report.", show_default=False
+    ),
 ]
 
 

@@ -34,8 +34,9 @@ def _field_changes(where: str, old: Tensor, new: Tensor) -> Iterator[str]:
     if old.dtype != new.dtype:
         yield f"{where}: dtype {old.dtype} became {new.dtype}"
     if old.dims != new.dims:
-        yield f"{where}: shape {_shape(old)} became {_shape(new)}"
+        yield f"{where}: shape {shape(old.dims)} became {shape(new.dims)}"
 
 
-def _shape(tensor: Tensor) -> str:
-    return "unknown" if tensor.dims is None else str(list(tensor.dims))
+def shape(dims: tuple[int, ...] | None) -> str:
+    """Dimensions in words."""
+    return "unknown" if dims is None else str(list(dims))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgepack.engines.tensorflow import import_tensorflow
+from edgepack.engines.importing import import_tensorflow
 
 
 def save_all(directory):

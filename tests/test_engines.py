@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgepack.engines import interpreter, quantizer, tensorflow
+from edgepack.engines.conversion import SINGLE_BATCH
 from edgepack.engines.interpreter import dequantize, quantize
 from edgepack.errors import ModelError
 from edgepack.measure.latency import measure_latency, measure_source_latency
@@ -227,7 +228,7 @@ def test_a_recurrent_model_is_converted_for_one_sample_at_a_time(tf_pool, pool, 
     x = RNG.random((4, 5, 3), dtype=np.float32)
     split, target = _split(tmp_path / "in", x=x), tmp_path / "float32.tflite"
     made = tf_pool.submit(tensorflow.convert, _source(models / "recurrent"), target).result()
-    assert [repair.what for repair in made.repairs] == [tensorflow.SINGLE_BATCH.what]
+    assert [repair.what for repair in made.repairs] == [SINGLE_BATCH.what]
     answers = _run(pool, _model(target), split, tmp_path / "mine")
     np.testing.assert_allclose(answers["y"], x.cumsum(axis=1), rtol=1e-5)
 

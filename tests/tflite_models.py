@@ -133,7 +133,7 @@ def convert_all(source, directory):
     """One file a mode of TFLiteConverter's own quantization."""
     import warnings
 
-    from edgepack.engines.tensorflow import import_tensorflow
+    from edgepack.engines.importing import import_tensorflow
 
     tf = import_tensorflow()
     warnings.simplefilter("ignore")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgepack.engines.arrays import open_array
-from edgepack.engines.tensorflow import LoadedModel, answer_all
+from edgepack.engines.loading import answer_all, load
 from edgepack.measure import metrics, predictions
 from edgepack.records.base import Record
 from edgepack.stats import wilson
@@ -247,7 +247,7 @@ def try_alternatives(
     if split.labels is None or not split.samples:
         return ""
     labels = np.asarray(open_array(split.labels)[:limit])
-    model = LoadedModel(source)
+    model = load(source)
 
     def accuracy(inputs: Mapping[str, NDArray[Any]]) -> float | None:
         first = metrics.measures(answer_all(model, inputs), labels, spec, root)[:1]

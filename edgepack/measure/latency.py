@@ -54,9 +54,10 @@ def measure_latency(
 
 def measure_source_latency(source: SourceModel, split: SplitData, rounds: int) -> Latency:
     """Time the source model in TensorFlow on one real sample at a time."""
-    from edgepack.engines.tensorflow import LoadedModel, import_tensorflow
+    from edgepack.engines.importing import import_tensorflow
+    from edgepack.engines.loading import load
 
-    model = LoadedModel(source)
+    model = load(source)
     feed = first_batch(split, source.fixed_batch or 1)
     watch = Stopwatch(lambda: model(feed))
     for _ in range(rounds):

@@ -110,8 +110,8 @@ def _measure(session: Session, plan: Plan, release: Release | None) -> _Measured
 
 def _start(session: Session, plan: Plan) -> Inputs:
     """Begin what everything waits for: TensorFlow imports while samples are decoded."""
-    converted = session.branch(making.convert, session, plan)
     samples = session.branch(making.samples, session, plan)
+    converted = session.branch(making.convert, session, plan, samples)
     session.branch(_warm, session, samples, converted)
     source = session.branch(_source_outputs, session, plan, samples, converted)
     return Inputs(converted=converted, samples=samples, source=source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from edgepack.datasets.digest import digest
@@ -9,6 +10,7 @@ from edgepack.datasets.prepare import Workshop, prepare, resolve
 from edgepack.engines import quantizer, tensorflow
 from edgepack.errors import ModelError
 from edgepack.files import sha256_file
+from edgepack.pipeline import sources
 from edgepack.records.dataset import SampleSet
 from edgepack.records.stages import (
     Conversion,
@@ -18,6 +20,7 @@ from edgepack.records.stages import (
 )
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
     from pathlib import Path
 
     from edgepack.pipeline.plan import Plan
@@ -47,18 +50,36 @@ def samples(session: Session, plan: Plan) -> SampleSet:
     return resolve(found, directory)
 
 
-def convert(session: Session, plan: Plan) -> tuple[Conversion, ModelFile]:
+def convert(
+    session: Session, plan: Plan, samples: Future[SampleSet]
+) -> tuple[Conversion, ModelFile]:
     """One float32 conversion by TensorFlow, from which every variant is made."""
-    key = {**source_key(plan), "tensorflow": plan.versions.tensorflow}
+    shapes = _shapes(plan, samples)
+    key = {
+        **source_key(plan),
+        "others": ",".join(plan.source.others),
+        "shapes": json.dumps(shapes, sort_keys=True),
+        "select": str(plan.source.select_tf_ops),
+        "tensorflow": plan.versions.tensorflow,
+    }
 
     def make(directory: Path) -> Conversion:
         session.tell("convert", "converting to float32 with TensorFlow")
         path = directory / "float32.tflite"
-        return session.tensorflow.submit(tensorflow.convert, plan.source, path).result()
+        return session.tensorflow.submit(tensorflow.convert, plan.source, path, shapes).result()
 
     found, directory = session.cache.stage("convert", key, Conversion, make)
     path = directory / "float32.tflite"
     return found, ModelFile(variant=FLOAT32, path=str(path), sha256=sha256_file(path))
+
+
+def _shapes(plan: Plan, samples: Future[SampleSet]) -> sources.Shapes:
+    """Pinned shapes; only where the model leaves more than the batch open, samples decide."""
+    wanted = plan.settings.model.shapes
+    known = sources.known_shapes(plan.signature, wanted)
+    if known is not None:
+        return known
+    return sources.shapes_of(plan.signature, wanted, samples.result().splits["evaluate"])
 
 
 def source_key(plan: Plan) -> dict[str, str]:

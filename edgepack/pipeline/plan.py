@@ -8,16 +8,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgepack import repair, targets
+from edgepack import targets
 from edgepack.datasets import spec as dataset_spec
-from edgepack.errors import MissingExtraError, ModelError
-from edgepack.records.stages import SourceModel
+from edgepack.errors import MissingExtraError
+from edgepack.pipeline import sources
 from edgepack.savedmodel import reader
 
 if TYPE_CHECKING:
     from edgepack.records.dataset import DatasetSpec
     from edgepack.records.facts import SavedModelFacts
     from edgepack.records.settings import Settings
+    from edgepack.records.stages import SourceModel
     from edgepack.records.target import Target
     from edgepack.records.tensors import Signature
 
@@ -60,8 +61,7 @@ def make(settings: Settings, work: Path) -> Plan:
         EdgepackError: whatever is wrong with model, dataset spec, targets or installation.
     """
     facts = reader.read(Path(settings.model.path))
-    signature = reader.select_signature(facts, settings.model.signature)
-    _require_numbers(facts, signature)
+    signature = sources.signature(facts, settings.model)
     spec_path = Path(settings.dataset)
     spec = dataset_spec.load(spec_path)
     return Plan(
@@ -70,25 +70,10 @@ def make(settings: Settings, work: Path) -> Plan:
         root=spec_path.parent,
         facts=facts,
         signature=signature,
-        source=_source(facts, signature, work / "source"),
+        source=sources.source(facts, signature, settings.model, work / "source"),
         targets=tuple(targets.load(name) for name in settings.targets),
         versions=installed(settings.latency.runtime),
     )
-
-
-def _require_numbers(facts: SavedModelFacts, signature: Signature) -> None:
-    """Refuse a signature that no sample can be fed to.
-
-    Raises:
-        ModelError: an input takes strings, or a handle of TensorFlow's.
-    """
-    for tensor in signature.inputs:
-        if tensor.dtype in {"string", "resource", "variant"}:
-            raise ModelError(
-                f"the input {tensor.name!r} of {signature.name} takes {tensor.dtype}, not numbers",
-                where=facts.path,
-                hint="Export a signature that takes numbers, or name another one (--signature).",
-            )
 
 
 def installed(runtime: str) -> Versions:
@@ -120,16 +105,3 @@ def _version(*names: str) -> str:
     if names == ("tflite-runtime",):
         hint = "It has wheels for Python 3.11 and older only; use latency.runtime = ai-edge-litert."
     raise MissingExtraError(f"{names[0]} is not installed", hint=hint)
-
-
-def _source(facts: SavedModelFacts, signature: Signature, copy: Path) -> SourceModel:
-    leading = {t.dims[0] for t in signature.inputs if t.dims}
-    return SourceModel(
-        path=str(copy),
-        origin=facts.path,
-        tags=facts.tags,
-        signature=signature.name,
-        stateful=facts.stateful,
-        fixed_batch=max(leading, default=-1) if min(leading, default=-1) > 0 else None,
-        repairs=repair.prepare(Path(facts.path), facts, copy),
-    )

@@ -23,6 +23,9 @@ class SavedModelFacts(Record):
     size_bytes: int
     tags: tuple[str, ...] = Field(description="tags of the meta graph described here")
     signatures: tuple[Signature, ...]
+    functions: tuple[Signature, ...] = Field(
+        (), description="functions of the object graph, where no signature can be used"
+    )
     tensorflow_version: str = ""
     tensorflow_git_version: str = ""
     keras_version: str = ""
@@ -57,6 +60,17 @@ class TFLiteFacts(Record):
         default_factory=dict, description="tensors with data or activations, counted by dtype"
     )
     stateful: bool = Field(False, description="holds variable tensors or resource variables")
+
+
+class UnsafeUse(Record):
+    """An op of a SavedModel that does more than compute."""
+
+    op: str
+    count: int = Field(description="nodes of this op")
+    does: str = Field(description="what it does, such as: reads files")
+    reached_by: tuple[str, ...] = Field(
+        description="loading, saving, signature NAME or function NAME; empty where nothing runs it"
+    )
 
 
 class Repair(Record):

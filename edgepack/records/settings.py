@@ -65,7 +65,35 @@ class ModelSettings(Record):
         description="three numbers with dots, such as 1.2.0 or 1.2.0-rc.1",
     )
     signature: str = Field(
-        "", description="SignatureDef to build; the only one, or serving_default"
+        "",
+        description="SignatureDef that samples are for; by default the only one, "
+        "or serving_default",
+    )
+    signatures: tuple[str, ...] = Field(
+        (), description="further SignatureDefs to convert into the same file; '*' is all of them"
+    )
+    shapes: dict[str, tuple[int, ...]] = Field(
+        default_factory=dict,
+        description="dimensions by input name, the batch first; -1 stays open. By default a batch "
+        "of 1, and what the samples have",
+    )
+    tags: tuple[str, ...] = Field(
+        (), description="tags of the meta graph to build; by default the one tagged serve"
+    )
+    imports: tuple[str, ...] = Field(
+        (), description="Python modules that register the custom layers of a Keras file"
+    )
+    contract: str = Field(
+        "", description="file with the signature an app expects, relative to the config file"
+    )
+    allow_select_tf_ops: bool = Field(
+        False, description="take a file that needs TensorFlow's own kernels on the device"
+    )
+    allow_unsafe_ops: tuple[str, ...] = Field(
+        (), description="ops that read or write files, run code or reach the network"
+    )
+    allow_lambda: bool = Field(
+        False, description="run the Python code of a Keras file's Lambda layers"
     )
     expected_accuracy: float | None = Field(
         None, description="first metric of the source on this dataset, as training recorded it"

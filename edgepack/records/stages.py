@@ -11,16 +11,35 @@ from edgepack.records.evidence import Drop, Interval, Latency, Memory
 from edgepack.records.facts import Repair
 
 
+class FunctionPorts(Record):
+    """Names of a function's tensors, in the order it takes and gives them."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
 class SourceModel(Record):
     """The prepared copy of a SavedModel that TensorFlow may load."""
 
     path: str
     origin: str = Field("", description="the user's own directory, as messages name it")
     tags: tuple[str, ...]
-    signature: str
+    signature: str = Field(description="the signature that samples are for")
+    others: tuple[str, ...] = Field((), description="signatures converted along with it")
+    function: FunctionPorts | None = Field(
+        None, description="where the signature stands for a function of the object graph"
+    )
+    objects: bool = Field(True, description="whether it was saved with an object graph")
     stateful: bool = False
     fixed_batch: int | None = Field(None, description="batch size baked into the inputs, if any")
+    scalars: tuple[str, ...] = Field((), description="inputs of one number, without a batch")
+    select_tf_ops: bool = Field(False, description="whether Select-TF ops are allowed")
     repairs: tuple[Repair, ...] = ()
+
+    @property
+    def signatures(self) -> tuple[str, ...]:
+        """Every signature that is built, the one that samples are for first."""
+        return (self.signature, *self.others)
 
 
 class Conversion(Record):
@@ -30,6 +49,7 @@ class Conversion(Record):
     tensorflow_version: str
     tensorflow_git_version: str
     repairs: tuple[Repair, ...] = Field((), description="beyond those of the private copy")
+    select_ops: tuple[str, ...] = Field((), description="TensorFlow ops that the app must link")
 
 
 class QuantizeJob(Record):

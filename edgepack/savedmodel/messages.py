@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgepack.records.tensors import Tensor
 from edgepack.savedmodel.wire import Message, signed
 
 if TYPE_CHECKING:
@@ -143,6 +144,16 @@ def tensor_info(message: Message) -> TensorInfo:
     return TensorInfo(
         tensor=message.text(1),
         dtype=DTYPES.get(number % REFERENCE, f"dtype{number}"),
+        shape=_shape(shape) if shape else (),
+    )
+
+
+def tensor_spec(message: Message) -> Tensor:
+    """Read a TensorSpecProto."""
+    shape = message.message(2)
+    return Tensor(
+        name=message.text(1),
+        dtype=DTYPES.get(message.number(3), f"dtype{message.number(3)}"),
         shape=_shape(shape) if shape else (),
     )
 

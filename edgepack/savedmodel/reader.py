@@ -15,6 +15,7 @@ from edgepack.files import sha256_file
 from edgepack.records.facts import SavedModelFacts
 from edgepack.records.tensors import OpUse, Signature, Tensor
 from edgepack.savedmodel import messages
+from edgepack.savedmodel.functions import functions
 from edgepack.savedmodel.state import assigns
 from edgepack.savedmodel.wire import Message, WireError
 
@@ -71,6 +72,7 @@ def select_signature(facts: SavedModelFacts, name: str = "") -> Signature:
         ModelError: there is no such signature, or no telling which; lists the known ones.
     """
     usable = {s.name: s for s in facts.signatures if s.outputs and s.inputs}
+    usable = usable or {s.name: s for s in facts.functions}
     if not name and (DEFAULT in usable or len(usable) == 1):
         return usable.get(DEFAULT) or next(iter(usable.values()))
     if name in usable:
@@ -165,6 +167,7 @@ def _facts(path: Path, meta: MetaGraph, graph: Graph) -> SavedModelFacts:
     ops = _ops(graph)
     _require_variables(path, ops)
     signatures = tuple(sorted(_signatures(meta), key=lambda signature: signature.name))
+    callable_ones = () if any(s.inputs and s.outputs for s in signatures) else functions(meta)
     outputs = [tensor.tensor for signature in signatures for tensor in signature.outputs]
     sizes = {file: file.stat().st_size for file in _files(path)}
     return SavedModelFacts(
@@ -173,6 +176,7 @@ def _facts(path: Path, meta: MetaGraph, graph: Graph) -> SavedModelFacts:
         size_bytes=sum(sizes.values()),
         tags=meta.tags,
         signatures=signatures,
+        functions=callable_ones,
         tensorflow_version=meta.tensorflow_version,
         tensorflow_git_version=meta.tensorflow_git_version,
         keras_version=_keras_version(path),

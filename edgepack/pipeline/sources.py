@@ -1,0 +1,140 @@
+"""Which model is built: its signatures, the shapes they are pinned to, its private copy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgepack import repair
+from edgepack.errors import ShapeError, SignatureError
+from edgepack.records.stages import FunctionPorts, SourceModel
+from edgepack.savedmodel import reader
+from edgepack.savedmodel.functions import FUNCTION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edgepack.records.dataset import SplitData
+    from edgepack.records.facts import SavedModelFacts
+    from edgepack.records.settings import ModelSettings
+    from edgepack.records.tensors import Signature, Tensor
+
+ALL = "*"
+OPEN = -1
+HANDLES = frozenset(("resource", "variant"))
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def signature(facts: SavedModelFacts, settings: ModelSettings) -> Signature:
+    """The signature that samples are for, with the dimensions that the config pins.
+
+    Raises:
+        SignatureError: there is none, or no telling which, or it takes a handle of TensorFlow's.
+        ShapeError: the config's shapes do not fit it.
+    """
+    found = reader.select_signature(facts, settings.signature)
+    for tensor in found.inputs:
+        if tensor.dtype in HANDLES:
+            raise SignatureError(
+                f"the input {tensor.name!r} of {found.name} takes {tensor.dtype}, not values",
+                where=facts.path,
+                hint="Export a signature that takes numbers, or name another one (--signature).",
+            )
+    unknown = settings.shapes.keys() - {tensor.name for tensor in found.inputs}
+    if unknown:
+        raise ShapeError(
+            f"model.shapes names {sorted(unknown)}, which {found.name} does not take",
+            where=facts.path,
+            hint=f"Its inputs: {', '.join(tensor.name for tensor in found.inputs)}.",
+        )
+    inputs = tuple(_pinned(t, settings.shapes.get(t.name), facts) for t in found.inputs)
+    return found.model_copy(update={"inputs": inputs})
+
+
+def others(facts: SavedModelFacts, main: Signature, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the further signatures that are converted along.
+
+    Raises:
+        SignatureError: there is no such signature.
+    """
+    usable = [one.name for one in facts.signatures if one.inputs and one.outputs]
+    names = usable if ALL in wanted else [reader.select_signature(facts, n).name for n in wanted]
+    return tuple(dict.fromkeys(name for name in names if name != main.name))
+
+
+def source(
+    facts: SavedModelFacts, main: Signature, settings: ModelSettings, copy: Path
+) -> SourceModel:
+    """The private copy of the model, repaired, below `copy`."""
+    leading = {tensor.dims[0] for tensor in main.inputs if tensor.dims}
+    return SourceModel(
+        path=str(copy),
+        origin=facts.path,
+        tags=facts.tags,
+        signature=main.name,
+        others=others(facts, main, settings.signatures),
+        function=_ports(main),
+        objects=facts.has_object_graph,
+        stateful=facts.stateful,
+        fixed_batch=max(leading) if leading and min(leading) > 0 else None,
+        scalars=tuple(tensor.name for tensor in main.inputs if tensor.dims == ()),
+        select_tf_ops=settings.allow_select_tf_ops,
+        repairs=repair.prepare(Path(facts.path), facts, copy),
+    )
+
+
+def known_shapes(main: Signature, wanted: Mapping[str, tuple[int, ...]]) -> Shapes | None:
+    """What every input is pinned to, as far as no sample is needed to tell; else None."""
+    if any(t.dims is None or OPEN in t.dims[1:] for t in main.inputs if t.name not in wanted):
+        return None
+    return {t.name: wanted.get(t.name) or _with_batch(t.dims or ()) for t in main.inputs}
+
+
+def shapes_of(main: Signature, wanted: Mapping[str, tuple[int, ...]], samples: SplitData) -> Shapes:
+    """What every input is pinned to: the config's word, else one sample at a time as it is."""
+    return {
+        t.name: wanted.get(t.name) or _filled(t, samples.inputs[t.name].shape[1:])
+        for t in main.inputs
+    }
+
+
+def _filled(tensor: Tensor, sample: tuple[int, ...]) -> tuple[int, ...]:
+    if tensor.dims is None:
+        return (1, *sample)
+    known = zip(tensor.dims[1:], sample, strict=True)
+    return _with_batch((*tensor.dims[:1], *(s if d == OPEN else d for d, s in known)))
+
+
+def _with_batch(dims: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(1 if size == OPEN and not axis else size for axis, size in enumerate(dims))
+
+
+def _pinned(tensor: Tensor, wanted: tuple[int, ...] | None, facts: SavedModelFacts) -> Tensor:
+    """The tensor with the dimensions that the config pins, but for the batch."""
+    if wanted is None:
+        return tensor
+    dims = tensor.dims if tensor.dims is not None else (OPEN,) * len(wanted)
+    fits = len(dims) == len(wanted) and all(
+        have in {OPEN, want} and (want > 0 or want == OPEN)
+        for have, want in zip(dims, wanted, strict=True)
+    )
+    if not fits:
+        raise ShapeError(
+            f"model.shapes gives {tensor.name!r} the shape {list(wanted)}, "
+            f"which the model's {list(tensor.dims or ())} does not allow",
+            where=facts.path,
+            hint="Give every dimension, the batch first; only those that the model leaves open "
+            "(-1) may be set.",
+        )
+    shape = (*dims[:1], *wanted[1:])
+    return tensor.model_copy(update={"shape": shape, "shape_signature": None})
+
+
+def _ports(main: Signature) -> FunctionPorts | None:
+    if main.method != FUNCTION:
+        return None
+    return FunctionPorts(
+        inputs=tuple(tensor.name for tensor in main.inputs),
+        outputs=tuple(tensor.name for tensor in main.outputs),
+    )

@@ -93,6 +93,16 @@ class Message:
         """An integer, the last one where it is repeated, or 0."""
         return next((f.value for f in reversed(self._fields) if f.number == number), 0)
 
+    def numbers(self, number: int) -> list[int]:
+        """Every integer of a repeated field, packed or not."""
+        found: list[int] = []
+        for field in self._found(number):
+            at = field.start
+            while at < field.end:
+                value, at = _varint(self._data, at, field.end)
+                found.append(value)
+        return found
+
     def messages(self, number: int) -> Iterator[Message]:
         """Every message of a repeated field."""
         for field in self._found(number):

@@ -84,7 +84,7 @@ LOADED_BY_MODULE: dict[str, set[str]] = (
     }
     | {
         f"edgepack.datasets.{name}": {"numpy"}
-        for name in ("arrays", "audio", "decode", "preprocess")
+        for name in ("arrays", "audio", "decode", "preprocess", "strings")
     }
     | {"edgepack.datasets.images": {"numpy", "PIL"}}
 )

@@ -96,7 +96,7 @@ def test_targets_of_a_regression_are_floats(tmp_path):
 def test_integers_that_do_not_fit_are_an_error(tmp_path):
     _save(tmp_path, x=np.array([[1, 300], [2, 3]]), y=np.array([0, 1]))
     dataset = spec("arrays", "data.npz", x={"dtype": "uint8"})
-    with pytest.raises(DatasetError, match=r"one sample .* holds values that the input's integer"):
+    with pytest.raises(DatasetError, match=r"one sample .* holds values that the input's type"):
         run(dataset, tmp_path, tensor((2,), "uint8"))
 
 
@@ -177,7 +177,11 @@ def test_a_file_that_is_no_array_is_named(tmp_path, change):
             [tensor((4,))],
             r"the input 'x' is float32, the spec makes uint8\n.*inputs\.x\.dtype = \"float32\"",
         ),
-        ({"x": Preprocess(dtype="string")}, [tensor((4,), "string")], "'x' takes string, and"),
+        (
+            {"x": Preprocess(dtype="string")},
+            [tensor((4,), "resource")],
+            "'x' takes resource: samples",
+        ),
     ],
 )
 def test_inputs_that_are_not_the_models_are_refused(tmp_path, inputs, model, message):
@@ -326,7 +330,7 @@ def test_a_function_may_yield_plain_arrays(tmp_path, monkeypatch):
         ),
         ("of_three", "    yield 1, 2, 3\n", r"yielded 3 values as sample 0\n.*\(inputs, label\)"),
         ("exits", "    raise SystemExit(3)\n", "exits:samples failed: SystemExit: 3"),
-        ("object_made", "    yield np.array([None]), 0\n", "object"),
+        ("object_made", "    yield np.array([None]), 0\n", "NoneType objects are neither"),
     ],
 )
 def test_what_is_wrong_with_a_function_is_said(tmp_path, monkeypatch, name, body, message):

@@ -75,7 +75,7 @@ def _unreadable(error: Exception, where: Path) -> DatasetError:
     return DatasetError(
         f"not a readable .npy or .npz file: {error}",
         where=where,
-        hint="Save it with numpy.savez, without object arrays.",
+        hint="Save it with numpy.savez, without object arrays; strings as dtype U or S.",
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgepack.datasets import arrays as stored
+from edgepack.datasets import strings
 from edgepack.datasets.preprocess import Prepared, preprocess_sample
 from edgepack.datasets.unreadable import UnreadableError
 from edgepack.errors import DatasetError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgepack.datasets.pool import Item
+    from edgepack.datasets.pool import Cell, Item
     from edgepack.records.dataset import DatasetSpec
     from edgepack.records.tensors import Tensor
 
@@ -50,9 +51,9 @@ class Row:
     Attributes:
         digest: SHA-256 over its preprocessed inputs, empty where it cannot be read.
         unreadable: why not, else empty.
-        low, high: range over its inputs.
+        low, high: range over its inputs that are numbers.
         finite, constant: whether all values are finite, or all the same.
-        clipped: values that an integer input could not hold.
+        clipped: values that the input's type could not hold.
     """
 
     digest: str = ""
@@ -81,17 +82,35 @@ def create(
         except UnreadableError as error:
             reason = reason or f"{item.name}: {error}"
             continue
+        widths = _widths(source, decoder, items)
         return {
-            name: _new_array(prepared, len(items), directory / f"{split}-{number}.npy")
+            name: _new_array(
+                prepared, len(items), directory / f"{split}-{number}.npy", widths.get(name, 0)
+            )
             for number, (name, prepared) in enumerate(first.items())
         }
     raise DatasetError(f"no sample of {split} can be read; the first: {reason}", where=source.base)
 
 
-def _new_array(prepared: Prepared, rows: int, path: Path) -> ArrayRef:
+def _widths(
+    source: Source, decoder: Callable[[Item, Tensor], NDArray[Any]], items: tuple[Item, ...]
+) -> dict[str, int]:
+    """Of each input that takes strings, the bytes of the longest one among the items."""
+    texts = [tensor for tensor in source.inputs if tensor.dtype == "string"]
+    widths = dict.fromkeys((tensor.name for tensor in texts), 1)
+    for item in items if texts else ():
+        for name, one in _prepared(source, decoder, item).items():
+            if name in widths:
+                widths[name] = max(widths[name], strings.width_of(one.array))
+    return widths
+
+
+def _new_array(prepared: Prepared, rows: int, path: Path, width: int) -> ArrayRef:
+    """Room for all rows; strings, whose `width` is not 0, are bytes of that width."""
     shape, dtype = (rows, *prepared.array.shape), prepared.array.dtype
-    np.lib.format.open_memmap(path, "w+", dtype, shape).flush()  # type: ignore[no-untyped-call]
-    return ArrayRef(path=str(path), dtype=dtype.name, shape=shape)
+    stored_as = np.dtype((np.bytes_, width)) if width else dtype
+    np.lib.format.open_memmap(path, "w+", stored_as, shape).flush()  # type: ignore[no-untyped-call]
+    return ArrayRef(path=str(path), dtype="string" if width else dtype.name, shape=shape)
 
 
 def fill(
@@ -159,15 +178,16 @@ def _seen(prepared: dict[str, Prepared]) -> Row:
     digest = hashlib.sha256()
     values = [one.array for one in prepared.values()]
     for array in values:
-        digest.update(np.ascontiguousarray(array).data)
-    filled = [array for array in values if array.size]
+        text = array.dtype.kind == "S"
+        digest.update(strings.content(array) if text else np.ascontiguousarray(array).data)
+    filled = [array for array in values if array.size and array.dtype.kind != "S"]
     lows, highs = [float(a.min()) for a in filled], [float(a.max()) for a in filled]
     return Row(
         digest=digest.hexdigest(),
         low=min(lows, default=0.0),
         high=max(highs, default=0.0),
         finite=all(map(isfinite, (*lows, *highs))),  # NaN and infinity reach minimum or maximum
-        constant=all(a.size > 1 for a in filled) and lows == highs,
+        constant=bool(filled) and all(a.size > 1 for a in filled) and lows == highs,
         clipped=sum(one.clipped for one in prepared.values()),
     )
 
@@ -212,10 +232,20 @@ def _table_decoder(source: Source) -> Callable[[Item, Tensor], NDArray[Any]]:
     for tensor in source.inputs:
         if not source.spec.preprocess(tensor.name).columns:
             raise DatasetError(f"kind table needs inputs.{tensor.name}.columns", where=source.base)
-    # float64 keeps whole numbers, such as identifiers, that float32 would round
-    return lambda item, tensor: np.asarray(
-        item.cells[spans.get(tensor.name, spans.get("*", slice(0)))], np.float64
+    return lambda item, tensor: _cells(
+        item.cells[spans.get(tensor.name, spans.get("*", slice(0)))], tensor
     )
+
+
+def _cells(cells: tuple[Cell, ...], tensor: Tensor) -> NDArray[Any]:
+    """Cells as an array: integers such as identifiers stay exact, which floats would round."""
+    if tensor.dtype == "string":
+        return np.asarray(cells, object)
+    if all(isinstance(cell, int) for cell in cells):
+        whole = np.asarray(cells)
+        if whole.dtype.kind in "biu":  # else beyond 64 bits
+            return whole
+    return np.asarray(cells, np.float64)
 
 
 def compact(arrays: dict[str, ArrayRef], keep: tuple[int, ...]) -> dict[str, ArrayRef]:

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 LABEL = "label"
 PAIR = 2
+CHUNK = 4096  # rows read and written at once
 
 
 class _Column:
-    """A .npy file that grows by a row at a time; its header has room for the count."""
+    """A .npy file that grows by a row at a time; its header has room for count and width."""
 
     def __init__(self, path: Path, first: NDArray[Any]) -> None:
         self.path, self.rows = path, 0
@@ -31,6 +32,8 @@ class _Column:
         self._write_header()
 
     def append(self, row: NDArray[Any]) -> None:
+        if row.dtype.kind == "S" and row.dtype.itemsize > self.dtype.itemsize:
+            self._widen(row.dtype.itemsize)
         self._file.write(row.astype(self.dtype).tobytes())
         self.rows += 1
 
@@ -38,6 +41,20 @@ class _Column:
         self._file.seek(0)
         self._write_header()
         self._file.close()
+
+    def _widen(self, width: int) -> None:
+        """Write what there is again with room for longer strings: at least twice as much."""
+        import numpy as np
+
+        self.close()
+        narrow = self.path.rename(self.path.with_suffix(".narrow"))
+        rows = np.load(narrow, mmap_mode="r")
+        self.dtype = np.dtype((np.bytes_, max(width, 2 * self.dtype.itemsize)))
+        self._file = self.path.open("w+b")
+        self._write_header()
+        for start in range(0, len(rows), CHUNK):
+            self._file.write(rows[start : start + CHUNK].astype(self.dtype).tobytes())
+        narrow.unlink()
 
     def _write_header(self) -> None:
         from numpy.lib.format import write_array_header_1_0
@@ -81,8 +98,6 @@ def _yielded(spec: DatasetSpec, root: Path) -> Iterator[Any]:
 
 def _named(sample: Any, spec: DatasetSpec, number: int) -> dict[str, NDArray[Any]]:
     """One sample: an array, a dict of arrays, or a pair of either and a label."""
-    import numpy as np
-
     inputs, label = sample, None
     if isinstance(sample, tuple):
         if len(sample) != PAIR:
@@ -94,7 +109,24 @@ def _named(sample: Any, spec: DatasetSpec, number: int) -> dict[str, NDArray[Any
     named = dict(inputs) if isinstance(inputs, dict) else {"x": inputs}
     if label is not None:  # numbers of either type may mix among targets
         named[LABEL] = float(label) if spec.task == "regression" else label
-    return {name: np.asarray(value) for name, value in named.items()}
+    try:
+        return {name: _stored(value, text=name != LABEL) for name, value in named.items()}
+    except DatasetError as error:
+        where = f"{spec.function}, sample {number}"
+        raise DatasetError(error.message, where=where, hint=error.hint) from error
+
+
+def _stored(value: Any, *, text: bool) -> NDArray[Any]:
+    """A value as an array; strings as bytes. Labels are no strings, whatever they are."""
+    import numpy as np
+
+    array = np.asarray(value)
+    if not text or array.dtype.kind not in "SUO":
+        return array
+    from edgepack.datasets import strings
+
+    # what is an array already was padded before it came here; all else shows where it ends
+    return strings.encoded(array if isinstance(value, np.ndarray) else np.asarray(value, object))
 
 
 def _require_alike(
@@ -112,7 +144,9 @@ def _require_alike(
             f"{spec.function} yielded samples of different shapes: {name!r} is "
             f"{list(value.shape)} in sample {number}, {list(column.shape)} in the first"
         )
-    if not np.can_cast(value.dtype, column.dtype, "safe"):
+    texts = {value.dtype.kind, column.dtype.kind} == {"S"}  # columns of strings widen
+    mixed = not texts and "S" in {value.dtype.kind, column.dtype.kind}
+    if mixed or not (texts or np.can_cast(value.dtype, column.dtype, "safe")):
         raise DatasetError(
             f"{spec.function} yielded {name!r} as {value.dtype.name} in sample {number}, as "
             f"{column.dtype.name} in the first",

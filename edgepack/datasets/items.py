@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import re
 from collections import Counter
 from dataclasses import dataclass
 from math import isfinite, nan
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from edgepack.datasets.pool import Label
+    from edgepack.datasets.pool import Cell, Label
     from edgepack.records.dataset import DatasetSpec
     from edgepack.records.tensors import Tensor
+
+TRUTH = {"true": True, "false": False}
+WHOLE = re.compile(r"[+-]?[0-9]{1,40}")  # Python itself refuses to read thousands of digits
 
 
 def list_items(
@@ -144,17 +148,29 @@ def _file_name(row: dict[str, str], column: str, where: str) -> str:
 def _table(spec: DatasetSpec, where: Path) -> Pool:
     rows = [(line, row, f"{where}:{line}") for line, row in _rows(where)]
     labels = _labels(spec, rows)
-    columns = [column for preprocess in spec.inputs.values() for column in preprocess.columns]
+    columns = [(column, one.dtype) for one in spec.inputs.values() for column in one.columns]
     items = [
         Item(
             f"{where.name}:{line}",
             label,
             line,
-            tuple(_number(_cell(row, column, at), column, at) for column in columns),
+            tuple(_parsed(row, column, dtype, at) for column, dtype in columns),
         )
         for (line, row, at), label in zip(rows, labels.values, strict=True)
     ]
     return Pool(str(where.parent), tuple(items), labels.classes)
+
+
+def _parsed(row: dict[str, str], column: str, dtype: str, where: str) -> Cell:
+    """A cell as its input takes it: text as it stands, a truth value, a number."""
+    text = _cell(row, column, where)
+    if dtype == "string":
+        return row[column]
+    if dtype == "bool" and text.lower() in TRUTH:
+        return TRUTH[text.lower()]
+    if "int" in dtype and WHOLE.fullmatch(text):
+        return int(text)
+    return _number(text, column, where)
 
 
 def _number(text: str, column: str, where: str) -> float:

@@ -43,7 +43,7 @@ def lint_split(
         "error", "non-finite", f"{{}} samples of {split} hold NaN or infinity", broken
     )
     clipped = [item.name for item, row in readable if row.clipped]
-    what = f"{{}} samples of {split} hold values that the input's integer type cannot"
+    what = f"{{}} samples of {split} hold values that the input's type cannot"
     yield from _named("error", "out-of-range", what, clipped)
     constant = [item.name for item, row in readable if row.constant]
     what = f"{{}} samples of {split} are one value throughout"

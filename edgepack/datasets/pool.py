@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Label = int | float | None
+Cell = int | float | str  # bool is an int
 MOST_CLASSES = 100_000
 
 
@@ -23,13 +24,13 @@ class Item:
         name: stable and unique in its pool; what messages call it.
         label: class index, target value, or None.
         row: its row in an array or table; 0 for a file of its own.
-        cells: its cells of a table, as numbers.
+        cells: its cells of a table, as numbers, or as text where the input takes strings.
     """
 
     name: str
     label: Label = None
     row: int = 0
-    cells: tuple[float, ...] = ()
+    cells: tuple[Cell, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,13 @@ if TYPE_CHECKING:
     from edgepack.records.dataset import DatasetSpec, Lint, Split
     from edgepack.records.tensors import Tensor
 
-NUMBERS = ("float", "int", "uint", "bool")
+NUMBERS = frozenset(
+    [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+    + ["bool", "float16", "float32", "float64"]
+)
+TEXT = "string"
+TEXT_KINDS = ("arrays", "table", "function")
+OF_TEXT = {"dtype", "columns", "array"}  # all that a spec may say of an input that takes strings
 SCRATCH = "unpacked"
 DEALS = 3  # the second is final, unless counts leave samples that the first did not decode
 
@@ -160,11 +166,11 @@ def _check_inputs(spec: DatasetSpec, root: Path, inputs: tuple[Tensor, ...]) -> 
             hint="Use kind arrays, table or function.",
         )
     for tensor in inputs:
-        if not tensor.dtype.startswith(NUMBERS):
+        if tensor.dtype not in NUMBERS | {TEXT}:
             raise DatasetError(
-                f"the input {tensor.name!r} takes {tensor.dtype}, and samples are numbers",
+                f"the input {tensor.name!r} takes {tensor.dtype}: samples are numbers or strings",
                 where=root,
-                hint="Export a signature that takes numbers.",
+                hint="Export a signature that takes numbers or strings.",
             )
         mine = spec.preprocess(tensor.name).dtype
         if mine != tensor.dtype:
@@ -173,6 +179,26 @@ def _check_inputs(spec: DatasetSpec, root: Path, inputs: tuple[Tensor, ...]) -> 
                 where=root,
                 hint=f'Set inputs.{tensor.name}.dtype = "{tensor.dtype}".',
             )
+        if tensor.dtype == TEXT:
+            _check_text(spec, root, tensor)
+
+
+def _check_text(spec: DatasetSpec, root: Path, tensor: Tensor) -> None:
+    """Nothing but where they come from can be said of strings."""
+    if spec.kind not in TEXT_KINDS:
+        raise DatasetError(
+            f"kind {spec.kind} feeds numbers, and the input {tensor.name!r} takes strings",
+            where=root,
+            hint="Use kind arrays, table or function.",
+        )
+    preprocess = spec.preprocess(tensor.name)
+    others = preprocess.model_dump(exclude=OF_TEXT, exclude_defaults=True)
+    if others:
+        raise DatasetError(
+            f"the input {tensor.name!r} takes strings, which have no {', '.join(others)}",
+            where=root,
+            hint=f"Leave these out of [inputs.{tensor.name}].",
+        )
 
 
 def _pools(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgepack.datasets import strings
 from edgepack.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ IMAGE_RANK = 3
 
 @dataclass(frozen=True)
 class Prepared:
-    """One input of one sample, and how many of its values the integer type could not hold."""
+    """One input of one sample, and how many of its values the input's type could not hold."""
 
     array: NDArray[Any]
     clipped: int
@@ -32,6 +33,8 @@ def preprocess_sample(decoded: NDArray[Any], preprocess: Preprocess, tensor: Ten
     Raises:
         DatasetError: its type or shape is not the input's; names the key to change.
     """
+    if tensor.dtype == "string":
+        return Prepared(_shaped(_text(decoded, tensor), tensor), 0)
     if decoded.dtype.kind not in "biuf":
         raise DatasetError(
             f"samples of {decoded.dtype.name} cannot feed the input {tensor.name!r}",
@@ -40,6 +43,15 @@ def preprocess_sample(decoded: NDArray[Any], preprocess: Preprocess, tensor: Ten
     values = _laid_out(_normalized(decoded, preprocess), preprocess)
     array, clipped = _cast(values, np.dtype(preprocess.dtype))
     return Prepared(_shaped(array, tensor), clipped)
+
+
+def _text(decoded: NDArray[Any], tensor: Tensor) -> NDArray[np.bytes_]:
+    if decoded.dtype.kind not in "SUO":
+        raise DatasetError(
+            f"samples of {decoded.dtype.name} cannot feed the input {tensor.name!r}",
+            hint="It takes strings: store an array of dtype U or S.",
+        )
+    return strings.encoded(decoded)
 
 
 def _normalized(decoded: NDArray[Any], preprocess: Preprocess) -> NDArray[Any]:
@@ -71,14 +83,32 @@ def _laid_out(values: NDArray[Any], preprocess: Preprocess) -> NDArray[Any]:
 
 
 def _cast(values: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], int]:
-    """Integers are rounded and saturated, as a phone would; how many were out of range counts."""
-    if values.dtype == dtype or dtype.kind not in "iu":
-        return values.astype(dtype, copy=False), 0
-    info = np.iinfo(dtype)
-    rounded = np.rint(values) if values.dtype.kind == "f" else values
-    held = (rounded >= info.min) & (rounded <= info.max)  # NaN is not
-    clipped = held.size - int(held.sum())
-    return np.nan_to_num(rounded).clip(info.min, info.max).astype(dtype), clipped
+    """The values in another type, and how many it cannot hold; none is ever wrapped.
+
+    Floats become the nearest integer. A float type of fewer bits holds every finite value that
+    does not become infinite; bool holds 0 and 1.
+    """
+    if values.dtype == dtype:
+        return values, 0
+    if dtype.kind == "b":
+        return values != 0, int(np.count_nonzero((values != 0) & (values != 1)))
+    if dtype.kind == "f":
+        cast = values.astype(dtype)
+        return cast, int(np.count_nonzero(np.isfinite(values) & ~np.isfinite(cast)))
+    whole = np.rint(values.astype(np.float64)) if values.dtype.kind == "f" else values
+    low, high = _bounds(whole.dtype, np.iinfo(dtype))
+    held = (whole >= low) & (whole <= high)  # NaN is not
+    return np.where(held, whole, 0).astype(dtype), held.size - int(held.sum())
+
+
+def _bounds(dtype: np.dtype[Any], info: np.iinfo[Any]) -> tuple[Any, Any]:
+    """The least and the largest value of `dtype` that an integer type holds, exact in `dtype`."""
+    if dtype.kind == "f":  # float64 has no 2**63 - 1, only the power of two above it
+        return float(info.min), np.nextafter(float(info.max + 1), 0)
+    if dtype.kind == "b":
+        return np.False_, np.True_
+    own = np.iinfo(dtype)
+    return dtype.type(max(own.min, info.min)), dtype.type(min(own.max, info.max))
 
 
 def _shaped(array: NDArray[Any], tensor: Tensor) -> NDArray[Any]:

@@ -68,12 +68,11 @@ def reaches(meta: MetaGraph, graph: Graph) -> tuple[Reach, ...]:
 
 
 def _from_signatures(meta: MetaGraph, roots: defaultdict[str, _Roots]) -> None:
-    for name, message in meta.signatures:
+    for name, message in dict(meta.signatures).items():  # the last of a name counts
         root = roots[LOADING if name == INIT_SIGNATURE else SIGNATURE + name]
         root.fetched += [tensor for _, info in message.entries(2) for tensor in _tensors(info)]
         if name != INIT_SIGNATURE:
-            inputs = [info for _, info in message.entries(1)]
-            root.fed.update(_indexed(tensor) for info in inputs for tensor in _tensors(info))
+            root.fed.update(_fed(info) for info in dict(message.entries(1)).values())
 
 
 def _tensors(info: Message) -> Iterator[str]:
@@ -86,6 +85,12 @@ def _tensors(info: Message) -> Iterator[str]:
             yield from _tensors(component)
 
 
+def _fed(info: Message) -> str:
+    """The tensor that an input replaces, so that nothing before it runs; none if it may be more."""
+    plain = info.count(1) == 1 and not info.count(4) and not info.count(5)
+    return _indexed(info.text(1)) if plain else ""
+
+
 def _from_collections(meta: MetaGraph, roots: defaultdict[str, _Roots]) -> None:
     for key, collection in meta.message.entries(4):
         if key in INIT_COLLECTIONS:
@@ -94,12 +99,9 @@ def _from_collections(meta: MetaGraph, roots: defaultdict[str, _Roots]) -> None:
 
 
 def _from_saver(meta: MetaGraph, roots: defaultdict[str, _Roots]) -> None:
-    for saver in meta.message.messages(3):
-        fed = {_indexed(saver.text(1))}
+    if saver := meta.message.message(3):
         roots[SAVING].fetched += saver.texts(2)
-        roots[SAVING].fed |= fed
         roots[LOADING].fetched += saver.texts(3)
-        roots[LOADING].fed |= fed
 
 
 def _from_objects(meta: MetaGraph, roots: defaultdict[str, _Roots]) -> None:

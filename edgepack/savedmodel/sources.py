@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from functools import cached_property
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from edgepack.savedmodel.reach import calls, node_name
@@ -26,6 +26,8 @@ ARGUMENTS_FROM = {
     "Case": 1,
     "StatelessCase": 1,
 }
+ASSET_COLLECTION = "saved_model_assets"  # tensorflow/python/saved_model/constants.py
+PLAIN_USES = frozenset(("AssignVariableOp", "ReadVariableOp", "VarIsInitializedOp"))
 PASSES = frozenset(("Identity", "StopGradient"))
 
 
@@ -50,11 +52,9 @@ class Sources:
         source = self._nodes[scope].get(node_name(inputs[index])) if index < len(inputs) else None
         if source is None or source.op != "Const":
             return None
-        for key, value in source.message.entries(5):
-            tensor = value.message(8) if key == "value" else None
-            if tensor:
-                return tensor.text(8)
-        return None
+        values = [value.message(8) for key, value in source.message.entries(5) if key == "value"]
+        texts = [text for tensor in values if tensor for text in tensor.texts(8)]
+        return texts[0] if len(texts) == len(values) == 1 else None
 
     def _origins(self, place: Place, index: int) -> frozenset[str]:
         scope, node = place
@@ -80,9 +80,23 @@ class Sources:
         if name in arguments:
             return self._given(scope, arguments.index(name), len(arguments))
         node = self._nodes[scope].get(name)
-        if node is None or node.op not in PASSES or not node.inputs:
+        if node is None or not node.inputs:
             return None
-        return [(scope, node_name(node.inputs[0]))]
+        if node.op == "ReadVariableOp" and not scope:
+            return self._assigned(node_name(node.inputs[0]))
+        return [(scope, node_name(node.inputs[0]))] if node.op in PASSES else None
+
+    def _assigned(self, variable: str) -> list[tuple[str, str]] | None:
+        """What a variable of the graph is set to; None where more than plain ops may set it.
+
+        TensorFlow 2 hands an asset's path to the graph's own initialiser through a variable.
+        """
+        users = [(n, _data(n)) for n in self._graph.nodes if variable in map(node_name, _data(n))]
+        alone = self._handles[_shared_name(self._nodes[""].get(variable))] == 1
+        if not alone or any(user.op not in PLAIN_USES for user, _ in users):
+            return None
+        values = [inputs[1:2] for user, inputs in users if user.op == "AssignVariableOp"]
+        return [("", node_name(value[0]) if value else UNKNOWN) for value in values] or None
 
     def _given(self, function: str, index: int, count: int) -> list[tuple[str, str]]:
         """What callers give as an argument: nodes, and objects bound to the last ones."""
@@ -96,8 +110,14 @@ class Sources:
 
     @cached_property
     def _nodes(self) -> dict[str, dict[str, Node]]:
-        scopes = {"": self._graph.nodes, **self._graph.functions}
+        scopes = {**self._graph.functions, "": self._graph.nodes}
         return {scope: {node.name: node for node in nodes} for scope, nodes in scopes.items()}
+
+    @cached_property
+    def _handles(self) -> Counter[str]:
+        """Variables by the name that the nodes of one variable share."""
+        everywhere = (node for nodes in self._nodes.values() for node in nodes.values())
+        return Counter(_shared_name(node) for node in everywhere if node.op == "VarHandleOp")
 
     @cached_property
     def _arguments(self) -> dict[str, list[str]]:
@@ -123,7 +143,7 @@ class Sources:
         objects = self._meta.message.message(7)
         if objects is None:
             return {}
-        nodes = [self._constant_of(node) for node in objects.messages(1)]
+        nodes = [self._asset_of(node) for node in objects.messages(1)]
         found: dict[tuple[str, int], list[str]] = {}
         for function, concrete in objects.entries(2):
             bound = concrete.numbers(2)
@@ -132,21 +152,26 @@ class Sources:
                 found[function, len(bound) - place] = [name]
         return found
 
-    def _constant_of(self, node: Message) -> str:
-        """The graph's node behind a SavedAsset (5) or a SavedConstant (9)."""
-        for asset in node.messages(5):
-            number = asset.number(1)
-            return self._asset_nodes[number] if number < len(self._asset_nodes) else UNKNOWN
-        return next((constant.text(1) for constant in node.messages(9)), UNKNOWN)
+    def _asset_of(self, node: Message) -> str:
+        """The graph's node behind a SavedAsset (5); a constant may hold any path."""
+        number = next((asset.number(1) for asset in node.messages(5)), len(self._asset_nodes))
+        return self._asset_nodes[number] if number < len(self._asset_nodes) else UNKNOWN
 
     @cached_property
     def _asset_nodes(self) -> list[str]:
         """The graph's node of each AssetFileDef; none where its file lies outside assets/."""
         return [
             node_name(info.text(1)) if _inside(asset.text(2)) and info else UNKNOWN
-            for asset in self._meta.message.messages(6)
+            for asset in list(self._meta.message.messages(6)) or self._old_asset_files()
             for info in [asset.message(1)]
         ]
+
+    def _old_asset_files(self) -> list[Message]:
+        """AssetFileDefs where TensorFlow 1 put them: CollectionDef.any_list (5), Any.value (2)."""
+        collections = self._meta.message.entries(4)
+        lists = [c.messages(5) for key, c in collections if key == ASSET_COLLECTION]
+        found = (message for listed in lists for each in listed for message in each.messages(1))
+        return [asset for message in found for asset in message.messages(2)]
 
     @cached_property
     def _assets(self) -> frozenset[str]:
@@ -154,15 +179,19 @@ class Sources:
 
     @cached_property
     def _saver(self) -> frozenset[str]:
-        return frozenset(node_name(saver.text(1)) for saver in self._meta.message.messages(3))
+        saver = self._meta.message.message(3)
+        return frozenset((node_name(saver.text(1)),)) if saver else frozenset()
 
 
 def _inside(name: str) -> bool:
     """Whether a file's name stays in assets/, wherever that is."""
-    posix, windows = PurePosixPath(name), PureWindowsPath(name)
-    return (
-        bool(name) and ".." not in windows.parts and not posix.is_absolute() | windows.is_absolute()
-    )
+    path = PurePosixPath(name)
+    return bool(name) and ".." not in path.parts and not path.is_absolute()
+
+
+def _shared_name(node: Node | None) -> str:
+    attributes = node.message.entries(5) if node else ()
+    return next((value.text(2) for key, value in attributes if key == "shared_name"), "")
 
 
 def _data(node: Node) -> list[str]:

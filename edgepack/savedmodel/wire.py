@@ -109,8 +109,15 @@ class Message:
             yield Message(self._data, field.start, field.end)
 
     def message(self, number: int) -> Message | None:
-        """A message, or None where the field is absent."""
-        return next(self.messages(number), None)
+        """A message, or None where the field is absent.
+
+        Where it is repeated its parts are one message, as for every reader of protocol buffers:
+        nothing hides in a second part.
+        """
+        found = list(self._found(number))
+        if len(found) > 1:
+            return Message(b"".join(self._data[field.start : field.end] for field in found))
+        return Message(self._data, found[0].start, found[0].end) if found else None
 
     def count(self, number: int) -> int:
         """How often a field is there."""

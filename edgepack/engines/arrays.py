@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgepack.errors import ModelError
+from edgepack.errors import RunError, ShapeError
 from edgepack.records.dataset import ArrayRef, Outputs
 
 if TYPE_CHECKING:
@@ -28,6 +28,32 @@ def open_array(ref: ArrayRef) -> NDArray[Any]:
 def first_batch(split: SplitData, batch: int) -> dict[str, NDArray[Any]]:
     """The first sample `batch` times, in memory, by input name."""
     return {n: open_array(ref)[:1].repeat(batch, axis=0) for n, ref in split.inputs.items()}
+
+
+def rows_of(arrays: Mapping[str, NDArray[Any]], start: int, batch: int) -> dict[str, NDArray[Any]]:
+    """`batch` samples from `start` by name, the last one repeated where the data ends."""
+    if batch == 1:
+        return {name: array[start : start + 1] for name, array in arrays.items()}
+    return {
+        name: array[np.minimum(np.arange(start, start + batch), len(array) - 1)]
+        for name, array in arrays.items()
+    }
+
+
+def single_value(name: str, rows: NDArray[Any]) -> NDArray[Any]:
+    """The one value, [], that a batch of samples [batch] has for an input without dimensions.
+
+    Raises:
+        ShapeError: the samples differ in it, and so cannot go in together.
+    """
+    if not np.array_equal(rows, rows[:1].repeat(len(rows), axis=0)):
+        raise ShapeError(
+            f"the input {name!r} takes one value for all of a batch of {len(rows)}, "
+            "and the samples' differ",
+            hint="Give every sample the same value, or export the model without a fixed batch.",
+        )
+    value: NDArray[Any] = np.asarray(rows[0])
+    return value
 
 
 def create_outputs(first: Mapping[str, NDArray[Any]], samples: int, directory: Path) -> Outputs:
@@ -64,16 +90,18 @@ def require_rows(answer: Mapping[str, NDArray[Any]], batch: int) -> None:
         batch: samples that were fed.
 
     Raises:
-        ModelError: an output holds something else.
+        RunError: an output holds something else.
+        ShapeError: an output has not one row a sample.
     """
     for name, rows in answer.items():
         if rows.dtype.kind not in "biufc":
-            raise ModelError(
-                f"the output {name!r} holds {rows.dtype.name}, not numbers",
+            what = "strings" if rows.dtype.kind in "SUO" else rows.dtype.name
+            raise RunError(
+                f"the output {name!r} holds {what}, not numbers, and cannot be compared",
                 hint="Export a signature without it.",
             )
         if rows.shape[:1] != (batch,):
-            raise ModelError(
+            raise ShapeError(
                 f"the output {name!r} has shape {list(rows.shape)} for a batch of {batch}: "
                 "its first dimension must count the samples",
                 hint="Export a signature whose outputs keep the batch dimension.",
@@ -86,12 +114,12 @@ def write_rows(
     """Copy the answers to samples start to stop into the files; what follows them is padding.
 
     Raises:
-        ModelError: an output has another shape than the first answer had.
+        ShapeError: an output has another shape than the first answer had.
     """
     for name, rows in answer.items():
         shape = written[name].shape[1:]
         if rows.shape[1:] != shape:
-            raise ModelError(
+            raise ShapeError(
                 f"the shape of the output {name!r} depends on the sample: "
                 f"{list(shape)} for the first, {list(rows.shape[1:])} for sample {start}",
                 hint="Export a signature whose outputs have one shape, padded where need be.",

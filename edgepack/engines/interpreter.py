@@ -16,9 +16,11 @@ from edgepack.engines.arrays import (
     open_array,
     open_outputs,
     require_rows,
+    rows_of,
+    single_value,
     write_rows,
 )
-from edgepack.errors import MissingExtraError, ModelError
+from edgepack.errors import MissingExtraError, RuntimeRefusalError, SignatureError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from edgepack.records.dataset import Outputs, SplitData
     from edgepack.records.stages import TFLiteModel
 
+LONGEST = 400  # characters of a runtime's own words
 Arrays = dict[str, "NDArray[Any]"]
 MODULES = {
     "ai-edge-litert": "ai_edge_litert.interpreter",
@@ -44,7 +47,8 @@ class Session:
         shapes: shape of one sample by input name, without the batch dimension.
 
     Raises:
-        ModelError: the runtime refuses the file, or its inputs do not fit the samples.
+        SignatureError: the file's inputs are not the samples'.
+        RuntimeError, ValueError: the runtime refuses the file, or the samples' shapes.
     """
 
     def __init__(self, model: TFLiteModel, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -62,16 +66,27 @@ class Session:
         return runner.get_input_details(), runner.get_output_details()
 
     def _fit(self) -> int:
-        """Give every input its sample's shape and allocate; return the batch size."""
+        """Give every input its sample's shape and allocate; return the batch size.
+
+        An input without dimensions, such as a flag or a rate, is one value an invocation and stays
+        as it is. The runtime describes one of unknown rank alike, so the samples tell them apart.
+        """
         if set(self._shapes) != set(self._inputs):
-            raise ModelError(
+            raise SignatureError(
                 f"the file's inputs are {sorted(self._inputs)}, "
                 f"the samples' {sorted(self._shapes)}",
                 where=self._model.path,
             )
         fixed = {int(d["shape_signature"][0]) for d in self._inputs.values() if d["shape"].size}
         batch = max([1, *fixed])
+        self._single = {
+            name
+            for name, detail in self._inputs.items()
+            if not (detail["shape"].size or self._shapes[name])
+        }
         for name, detail in self._inputs.items():
+            if name in self._single:
+                continue
             shape = [batch, *self._shapes[name]]
             if detail["shape"].tolist() != shape:
                 self._interpreter.resize_tensor_input(detail["index"], shape)
@@ -88,9 +103,15 @@ class Session:
         return "XNNPACK" if self._has_op("DELEGATE") else ""
 
     def feed(self, batch: Mapping[str, NDArray[Any]]) -> None:
-        """Quantize float samples where the input is quantized, and copy them in."""
+        """Quantize float samples where the input is quantized, and copy them in.
+
+        Raises:
+            ShapeError: an input without dimensions is to take different values in one batch.
+        """
         for name, detail in self._inputs.items():
-            self._interpreter.set_tensor(detail["index"], quantize(batch[name], detail))
+            rows = batch[name]
+            values = single_value(name, rows) if name in self._single else rows
+            self._interpreter.set_tensor(detail["index"], quantize(values, detail))
 
     def invoke(self) -> None:
         """Run once on what was fed."""
@@ -117,11 +138,18 @@ class Session:
         }
 
     def __call__(self, batch: Mapping[str, NDArray[Any]]) -> Arrays:
-        """Reset, feed, invoke, read."""
-        self.reset()
-        self.feed(batch)
-        self.invoke()
-        return self.outputs()
+        """Reset, feed, invoke, read.
+
+        Raises:
+            RuntimeRefusalError: the runtime fails on these samples.
+        """
+        try:
+            self.reset()
+            self.feed(batch)
+            self.invoke()
+            return self.outputs()
+        except (RuntimeError, ValueError) as error:
+            raise _refusal(self._model, "fails on the samples", error) from error
 
 
 def warm() -> None:
@@ -131,10 +159,13 @@ def warm() -> None:
 
 
 def quantize(values: NDArray[Any], detail: Mapping[str, Any]) -> NDArray[Any]:
-    """Float values as the input stores them: q = round(x / scale + zero_point), saturated."""
+    """Float values as the input stores them: q = round(x / scale + zero_point), saturated.
+
+    Strings, bytes of one width, stay as they are: both runtimes take them without their padding.
+    """
     dtype, (scale, zero_point) = detail["dtype"], detail["quantization"]
     if values.dtype.kind != "f" or not np.issubdtype(dtype, np.integer) or not scale:
-        return np.ascontiguousarray(values, dtype)
+        return np.asarray(values, dtype, "C")
     info = np.iinfo(dtype)
     stored: NDArray[Any] = np.rint(values / scale + zero_point).clip(info.min, info.max)
     return stored.astype(dtype)
@@ -153,11 +184,12 @@ def smoke(model: TFLiteModel, split: SplitData, directory: Path) -> Outputs:
     """Allocate and invoke on the first real sample; make room for every sample's outputs.
 
     Raises:
-        ModelError: the runtime cannot load or run the file.
+        RuntimeRefusalError: the runtime cannot load or run the file.
+        RunError, ShapeError: an output does not hold one row of numbers a sample.
     """
     session = open_session(model, split)
     arrays = {name: open_array(ref) for name, ref in split.inputs.items()}
-    answer = session(_rows(arrays, 0, session.batch))
+    answer = session(rows_of(arrays, 0, session.batch))
     require_rows(answer, session.batch)
     return create_outputs(answer, split.samples, directory)
 
@@ -166,27 +198,38 @@ def predict(model: TFLiteModel, split: SplitData, outputs: Outputs, start: int, 
     """Run samples start to stop and write their outputs; return how many.
 
     Raises:
-        ModelError: an output's shape depends on the sample.
+        RuntimeRefusalError: the runtime fails on a sample.
+        ShapeError: an output's shape depends on the sample.
     """
     session = open_session(model, split)
     arrays = {name: open_array(ref) for name, ref in split.inputs.items()}
     written = open_outputs(outputs)
     for row in range(start, stop, session.batch):
-        answer = session(_rows(arrays, row, session.batch))
+        answer = session(rows_of(arrays, row, session.batch))
         require_rows(answer, session.batch)
         write_rows(answer, written, row, min(row + session.batch, stop))
     return stop - start
 
 
 def open_session(model: TFLiteModel, split: SplitData) -> Session:
-    """A session whose inputs have the shapes of a split's samples."""
+    """A session whose inputs have the shapes of a split's samples.
+
+    Raises:
+        RuntimeRefusalError: the runtime cannot load the file with them.
+        SignatureError: the file's inputs are not the samples'.
+        MissingExtraError: the runtime is not installed.
+    """
     shapes = {name: ref.shape[1:] for name, ref in split.inputs.items()}
     try:
         return Session(model, shapes)
     except (RuntimeError, ValueError) as error:
-        raise ModelError(
-            f"{model.runtime} cannot load it: {str(error).strip()[:400]}", where=model.path
-        ) from error
+        raise _refusal(model, "cannot load it", error) from error
+
+
+def _refusal(model: TFLiteModel, what: str, error: Exception) -> RuntimeRefusalError:
+    """What the runtime said, after its name."""
+    said = str(error).strip()[:LONGEST]
+    return RuntimeRefusalError(f"{model.runtime} {what}: {said}", where=model.path)
 
 
 def runtime_version(runtime: str) -> str:
@@ -205,13 +248,3 @@ def _interpreter(model: TFLiteModel) -> Any:
             else 'Install it with: pip install "edgepack[build]"',
         ) from error
     return module.Interpreter(model_path=model.path, num_threads=model.threads)
-
-
-def _rows(arrays: Arrays, start: int, batch: int) -> Arrays:
-    """`batch` samples from `start`, the last one repeated where the data ends."""
-    if batch == 1:
-        return {name: array[start : start + 1] for name, array in arrays.items()}
-    return {
-        name: array[np.minimum(np.arange(start, start + batch), len(array) - 1)]
-        for name, array in arrays.items()
-    }

@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,7 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgepack.errors import EdgepackError, ModelError, UsageError
+from edgepack.errors import (
+    DamagedModelError,
+    EdgepackError,
+    FormatError,
+    ModelError,
+    SignatureError,
+    UsageError,
+    VersionsError,
+)
 from edgepack.savedmodel import reader
 from edgepack.savedmodel.messages import SLOT_VARIABLES
 from edgepack.savedmodel.wire import BYTES, Message, WireError, fields, without
@@ -190,15 +200,40 @@ def _emptied(model):
     (model / "saved_model.pb").unlink()
 
 
-def _versions(model):
-    _emptied(model)
-    for version in ("2", "10"):
-        (model / version).mkdir()
+def _versions(*names, whole=()):
+    """Version directories in the place of the model; those that are whole hold it."""
+
+    def change(model):
+        held = model.rename(model.parent / "held")
+        for name in names:
+            (model / name).mkdir(parents=True)
+        for name in whole:
+            shutil.copytree(held, model / name)
+
+    return change
+
+
+def _beside(*names, then=lambda model: None):
+    def change(model):
+        then(model)
+        for name in names:
+            (model / name).touch()
+
+    return change
 
 
 def _keras(model):
     _emptied(model)
     (model / "weights.h5").touch()
+
+
+def _text(model):
+    _emptied(model)
+    (model / "saved_model.pbtxt").touch()
+
+
+def _flat_and_version(model):
+    shutil.copytree(DIGITS, model / "3")
 
 
 def _written(data):
@@ -222,17 +257,36 @@ INDEX, SHARD = "variables/variables.index", "variables/variables.data-00000-of-0
     ("change", "kind", "message"),
     [
         (shutil.rmtree, UsageError, r"model: there is no such path\n.*model\.path"),
-        (_emptied, UsageError, r"holds no saved_model\.pb$"),
-        (_versions, UsageError, "but the version directories 10, 2; name one of them"),
-        (_keras, UsageError, r"but weights\.h5; load and export it: model\.export"),
-        (_written(b""), ModelError, r"saved_model\.pb: it holds no graph"),
-        (_written(GRAPH[:5000]), ModelError, r"not a whole SavedModel: .* byte \d+"),
-        (_written(b"<html>404</html>"), ModelError, "not a whole SavedModel"),
-        (_drop(INDEX), ModelError, r"has variables, and variables\.index is missing"),
-        (_drop(SHARD), ModelError, r"has variables, and 1 variables\.data is missing"),
-        (_drop(INDEX, SHARD), ModelError, r"variables\.index is missing"),
-        (_three_shards, ModelError, r"has variables, and 2 variables\.data is missing"),
-        (_retagged, ModelError, r"no graph is tagged serve; their tags are: \(none\); train"),
+        (_emptied, FormatError, r"holds no saved_model\.pb$"),
+        (_keras, FormatError, r"but weights\.h5; load and export it: model\.export"),
+        (_text, FormatError, r"saved_model\.pbtxt, a SavedModel as text"),
+        (
+            _versions("2", whole=["1"]),
+            VersionsError,
+            r"highest number, 2, holds no saved_model\.pb\n.*Finish copying .*2, or name .*model/1",
+        ),
+        (_versions("2", "10"), VersionsError, r"highest number, 10, .*\n  Finish copying \S*10\.$"),
+        (_versions(whole=["01", "1"]), VersionsError, "01 and 1 have the same number"),
+        (
+            _beside("old.h5", then=_versions(whole=["1", "2"])),
+            VersionsError,
+            r"old\.h5 and the version directories 1, 2 lie side by side.*\n.*such as \S*model/2,",
+        ),
+        (
+            _beside("m.keras", then=_versions(whole=["1"])),
+            VersionsError,
+            r"m\.keras and the version",
+        ),
+        (_beside("f.pb", then=_versions(whole=["1"])), VersionsError, r"f\.pb and the version"),
+        (_flat_and_version, VersionsError, r"saved_model\.pb and the version directories 3"),
+        (_written(b""), DamagedModelError, r"saved_model\.pb: it holds no graph"),
+        (_written(GRAPH[:5000]), DamagedModelError, r"not a whole SavedModel: .* byte \d+"),
+        (_written(b"<html>404</html>"), DamagedModelError, "not a whole SavedModel"),
+        (_drop(INDEX), DamagedModelError, r"has variables, and variables\.index is missing"),
+        (_drop(SHARD), DamagedModelError, r"has variables, and 1 variables\.data is missing"),
+        (_drop(INDEX, SHARD), DamagedModelError, r"variables\.index is missing"),
+        (_three_shards, DamagedModelError, r"has variables, and 2 variables\.data is missing"),
+        (_retagged, SignatureError, r"no graph is tagged serve; their tags are: \(none\); train"),
     ],
 )
 def test_what_is_wrong_is_said(model, change, kind, message):
@@ -240,7 +294,84 @@ def test_what_is_wrong_is_said(model, change, kind, message):
     with pytest.raises(EdgepackError, match=message) as caught:
         reader.read(model)
     assert type(caught.value) is kind
-    assert caught.value.exit_code == {UsageError: 2, ModelError: 5}[kind]
+
+
+def test_the_highest_version_is_read_by_number_and_said(model):
+    _versions("latest", whole=["2", "10", "9"])(model)
+    facts = reader.read(model)
+    assert facts.path == str(model / "10")
+    assert facts.version_directory == "10"
+    assert facts.versions == ("2", "9", "10")
+
+
+def test_a_named_version_is_read_beside_others(model):
+    _beside("old.h5", then=_versions(whole=["2", "10"]))(model)
+    facts = reader.read(model / "2")
+    assert (facts.path, facts.version_directory) == (str(model / "2"), "")
+
+
+def test_a_directory_of_a_whole_model_may_be_called_by_a_number(model):
+    (model / "7").mkdir()
+    assert reader.read(model).path == str(model)
+
+
+def test_the_lines_that_make_a_savedmodel_of_text_do(model):
+    code = (
+        "from pathlib import Path\nfrom google.protobuf import text_format\n"
+        "from tensorflow.core.protobuf import saved_model_pb2\n"
+        "message = saved_model_pb2.SavedModel.FromString(Path('saved_model.pb').read_bytes())\n"
+        "Path('saved_model.pbtxt').write_text(text_format.MessageToString(message))\n"
+    )
+    _run_python(code, model)
+    _emptied(model)
+    with pytest.raises(FormatError) as caught:
+        reader.read(model)
+    _run_python(caught.value.hint.split(":\n", 1)[1], model)
+    assert _without_place(reader.read(model)) == _without_place(reader.read(DIGITS))
+
+
+def _run_python(code, directory):
+    subprocess.run([sys.executable, "-c", code], cwd=directory, capture_output=True, check=True)
+
+
+def _without_place(facts):
+    return facts.model_dump(exclude={"path", "digest", "size_bytes", "fingerprint"})
+
+
+@pytest.mark.parametrize(
+    ("tags", "found"),
+    [((), ("serve",)), (("train",), ("train",)), (("gpu", "serve"), ("gpu", "serve"))],
+)
+def test_a_meta_graph_is_chosen_by_its_tags(model, tags, found):
+    _retagged_all([b"train"], [b"serve", b"gpu"])(model)
+    facts = reader.read(model, tags)
+    assert facts.tags == found
+    assert facts.meta_graphs == (("train",), ("gpu", "serve"), ("serve",))
+
+
+def test_tags_of_no_meta_graph_are_refused_with_all_there_are(model):
+    _retagged_all([b"train"])(model)
+    with pytest.raises(SignatureError, match="no graph is tagged tpu; their tags are: train; serv"):
+        reader.read(model, ["tpu"])
+
+
+def _retagged_all(*tags):
+    """The graph once more for each set of tags, ahead of the one to serve."""
+    held = b"".join(
+        _field(f.number, 2, GRAPH[f.start : f.end])
+        for f in fields(GRAPH, *_span(GRAPH, 2))
+        if f.number != 1
+    )
+    more = [_field(2, 2, _field(1, 2, _tags(names)) + held) for names in tags]
+    return _written(b"".join([*more, GRAPH]))
+
+
+def _tags(names):
+    return b"".join(_field(4, 2, name) for name in names)
+
+
+def _span(data, number):
+    return next((f.start, f.end) for f in fields(data) if f.number == number)
 
 
 def test_a_file_is_no_savedmodel():
@@ -280,14 +411,18 @@ def test_the_serving_graph_is_taken_among_several(model):
     ("names", "asked", "message"),
     [
         ((), "", "no signature with inputs and outputs"),
-        (("first", "second"), "", r"several signatures would do\n.*Known: first, second"),
+        (
+            ("first", "second"),
+            "",
+            r"2 signatures that .*\n.*\(--signature first\)\. Known: first\(image\); second",
+        ),
         (("first", "second"), "thrid", "no signature is called 'thrid'"),
         (("serving_default",), "serving_defualt", r"Did you mean serving_default\?"),
         (("first",), "__saved_model_init_op", "no signature is called '__saved_model_init_op'"),
     ],
 )
 def test_signatures_that_cannot_be_chosen_are_named(names, asked, message):
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises(SignatureError, match=message):
         reader.select_signature(_facts_with(names), asked)
 
 

@@ -14,6 +14,58 @@ Precision = Literal[
 ]
 
 
+class Repair(Record):
+    """A change made to a private copy of the source model before conversion."""
+
+    what: str
+    why: str
+
+
+class Asset(Record):
+    """A file that travels with a SavedModel, such as a vocabulary."""
+
+    path: str = Field(description="relative to the SavedModel's directory")
+    size_bytes: int
+
+
+class Computation(Record):
+    """What one signature, or one function that stands in for it, makes TensorFlow compute.
+
+    Training ops, saving and restoring do not count, as no output depends on them.
+    """
+
+    name: str
+    ops: tuple[OpUse, ...] = ()
+    stateful: bool = Field(False, description="assigns to variables")
+    parameters: int = Field(0, description="numbers in the variables that it reads, as declared")
+    fixed_batch: int | None = Field(
+        None, description="first dimension of every input, where an export baked it in"
+    )
+    open_dimensions: tuple[str, ...] = Field(
+        (), description="dimensions beyond the batch that are unknown"
+    )
+    custom_ops: tuple[str, ...] = Field((), description="ops that are not TensorFlow's own")
+    select_ops: tuple[str, ...] = Field(
+        (), description="TensorFlow ops that TFLite runs only with its Flex delegate"
+    )
+    unconvertible_ops: tuple[str, ...] = Field((), description="ops that TFLite runs in no way")
+    control_flow: tuple[str, ...] = Field((), description="ops of loops and branches")
+    recurrent: tuple[str, ...] = Field((), description="signs of a recurrent structure")
+    gradients: tuple[str, ...] = Field((), description="ops that compute gradients")
+    strings: tuple[str, ...] = Field((), description="inputs that take strings")
+    tables: int = Field(0, description="lookup tables that it reads")
+    reference_variables: int = Field(0, description="variables of TensorFlow 1's reference types")
+    devices: tuple[str, ...] = Field((), description="devices that ops are pinned to")
+
+
+class Outlook(Record):
+    """Whether a build in one precision is likely to work, foreseen from the facts alone."""
+
+    precision: Literal["float32", "float16", "int8"]
+    expected: Literal["likely", "unlikely", "no"]
+    reason: str = ""
+
+
 class SavedModelFacts(Record):
     """A SavedModel, as read from its files without TensorFlow."""
 
@@ -38,6 +90,33 @@ class SavedModelFacts(Record):
     has_object_graph: bool = True
     slot_variables: int = Field(0, description="optimizer slot variables in the object graph")
     stateful: bool = Field(False, description="inference assigns to variables")
+    version_directory: str = Field(
+        "", description="where `path` is the highest of several version directories, its name"
+    )
+    versions: tuple[str, ...] = Field((), description="all version directories, ascending")
+    meta_graphs: tuple[tuple[str, ...], ...] = Field(
+        (), description="tags of every meta graph in the file"
+    )
+    computations: tuple[Computation, ...] = Field(
+        (), description="of each usable signature, or else of each function"
+    )
+    asset_files: tuple[Asset, ...] = ()
+    optimizers: int = Field(0, description="optimizers in the object graph")
+    metrics: int = Field(0, description="metrics of training in the object graph")
+    unknown_types: tuple[str, ...] = Field(
+        (), description="TypeSpecs in the object graph that TensorFlow alone cannot read"
+    )
+    foreseen: tuple[Repair, ...] = Field((), description="what a build will repair")
+    outlook: tuple[Outlook, ...] = ()
+
+    def computation(self, signature: Signature) -> Computation | None:
+        """What computing a signature involves; None where nothing was read about it."""
+        return next((one for one in self.computations if one.name == signature.name), None)
+
+    def is_stateful(self, signature: Signature) -> bool:
+        """Whether computing this signature assigns to variables."""
+        found = self.computation(signature)
+        return found.stateful if found else self.stateful
 
 
 class TFLiteFacts(Record):
@@ -71,10 +150,3 @@ class UnsafeUse(Record):
     reached_by: tuple[str, ...] = Field(
         description="loading, saving, signature NAME or function NAME; empty where nothing runs it"
     )
-
-
-class Repair(Record):
-    """A change made to a private copy of the source model before conversion."""
-
-    what: str
-    why: str

@@ -7,6 +7,7 @@ tensorflow/core/framework/{graph,node_def,function,attr_value,tensor_shape,types
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from edgepack.records.tensors import Tensor
@@ -77,10 +78,25 @@ class MetaGraph:
         """Whether it was saved with an object graph (TensorFlow 2)."""
         return self.message.count(7) > 0
 
+    def objects(self) -> Iterator[Message]:
+        """SavedObjects of the object graph, the root first."""
+        objects = self.message.message(7)
+        return objects.messages(1) if objects else iter(())
+
     def slot_variables(self) -> int:
         """Optimizer slot variables in the object graph."""
-        objects = self.message.message(7)
-        return sum(node.count(3) for node in objects.messages(1)) if objects else 0
+        return sum(node.count(3) for node in self.objects())
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Its GraphDef, read once."""
+        message = self.message.message(2) or Message(b"")
+        library = message.message(2) or Message(b"")
+        functions = {}
+        for function in library.messages(1):
+            signature = function.message(1)
+            functions[signature.text(1) if signature else ""] = _nodes(function, 3)
+        return Graph(nodes=_nodes(message, 1), functions=functions)
 
 
 @dataclass(frozen=True)
@@ -166,14 +182,12 @@ def _shape(message: Message) -> tuple[int, ...] | None:
 
 
 def graph(meta: MetaGraph) -> Graph:
-    """The graph of a MetaGraphDef."""
-    message = meta.message.message(2) or Message(b"")
-    library = message.message(2) or Message(b"")
-    functions = {}
-    for function in library.messages(1):
-        signature = function.message(1)
-        functions[signature.text(1) if signature else ""] = _nodes(function, 3)
-    return Graph(nodes=_nodes(message, 1), functions=functions)
+    """The graph of a MetaGraphDef.
+
+    Raises:
+        WireError: the bytes are no graph.
+    """
+    return meta.graph
 
 
 def _nodes(message: Message, number: int) -> tuple[Node, ...]:

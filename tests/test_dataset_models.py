@@ -71,8 +71,8 @@ def _stored(split):
     return {name: np.load(ref.path) for name, ref in split.inputs.items()}
 
 
-def _model(path, runtime="ai-edge-litert"):
-    return TFLiteModel(path=str(path), sha256="", signature="serving_default", runtime=runtime)
+def _model(path, runtime="ai-edge-litert", signature="serving_default", **fields):
+    return TFLiteModel(path=str(path), sha256="", signature=signature, runtime=runtime, **fields)
 
 
 def _answers(pool, model, split, directory):
@@ -138,6 +138,60 @@ def test_inputs_of_unknown_rank_take_the_samples_shape(tf_pool, pools, models, t
     values = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
     split = _split(tmp_path, Tensor(name="x", dtype="float32", shape=None), x=values)
     _agree(tf_pool, pools[runtime], models, "rankless", split, tmp_path, runtime)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(
+    ("signature", "name", "width"),
+    [("serving_default", "x", 4), ("doubled", "x", 4), ("back", "z", 3)],
+)
+def test_each_signature_of_a_file_answers_as_itself(
+    tf_pool, pools, models, tmp_path, runtime, signature, name, width
+):
+    values = np.arange(5 * width, dtype=np.float32).reshape(5, width)
+    split = _split(tmp_path, tensor((width,), name=name), **{name: values})
+    call = tf_pool.submit(typed_models.answer, models / "several", signature, **_stored(split))
+    model = _model(models / "several.tflite", runtime, signature)
+    found = _answers(pools[runtime], model, split, tmp_path / "out")
+    for output, expected in call.result().items():
+        np.testing.assert_allclose(found[output], expected, rtol=1e-6)
+    timed = pools[runtime].submit(measure_latency, {"x": model}, split, (("x", "x"),), 3).result()
+    assert timed.latencies["x"].p50_ms > 0
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("signature", ["counted", "serving_default"])
+def test_state_of_any_signature_is_reset(pools, models, tmp_path, runtime, signature):
+    split = _split(tmp_path, tensor((4,)), x=np.eye(4, dtype=np.float32))
+    model = _model(models / "several.tflite", runtime, signature, stateful=True)
+    (found,) = _answers(pools[runtime], model, split, tmp_path / "out").values()
+    weights = np.eye(4) if signature == "counted" else np.arange(12).reshape(4, 3)
+    more = 1 if signature == "counted" else 0
+    np.testing.assert_allclose(found, _stored(split)["x"] @ weights + more)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_file_without_signatures_is_bound_by_its_tensors_names(pools, tmp_path, runtime):
+    from tflite_models import build
+    from tflite_models import tensor as stored
+
+    path = tmp_path / "bare.tflite"
+    path.write_bytes(build([stored("x"), stored("y")], [("RELU", [0], [1])], [0], [1]))
+    split = _split(
+        tmp_path, tensor((4,)), x=np.array([[-1, 0, 1, 2]] * 3, np.float32) * [[1], [2], [3]]
+    )
+    found = _answers(pools[runtime], _model(path, runtime, ""), split, tmp_path / "out")
+    np.testing.assert_array_equal(found["y"], _stored(split)["x"].clip(0))
+
+
+@pytest.mark.parametrize("signature", ["nothing", ""])
+def test_a_signature_that_the_file_does_not_have_is_refused(pools, models, tmp_path, signature):
+    split = _split(tmp_path, tensor((4,)), x=np.eye(4, dtype=np.float32))
+    model = _model(models / "several.tflite", signature=signature)
+    with pytest.raises(
+        RuntimeRefusalError, match=r"several\.tflite: ai-edge-litert cannot load it"
+    ):
+        _answers(pools["ai-edge-litert"], model, split, tmp_path / "out")
 
 
 def test_a_model_of_strings_is_timed_and_weighed(pools, models, tmp_path):

@@ -14,20 +14,22 @@ def save_all(directory):
     """A SavedModel and a .tflite of builtin ops for each, converted by TensorFlow alone."""
     tf = import_tensorflow()
     models = {
-        make.__name__: make(tf) for make in (words, word_pairs, echo, embedding, settings, rankless)
+        make.__name__: make(tf)
+        for make in (words, word_pairs, echo, embedding, settings, rankless, several)
     }
     models |= {dtype: numbers(tf, dtype) for dtype in NUMBERS}
     for name, (module, function) in models.items():
         path = str(Path(directory) / name)
         tf.saved_model.save(module, path, signatures=function)
-        converter = tf.lite.TFLiteConverter.from_saved_model(path)
+        keys = list(function) if isinstance(function, dict) else None
+        converter = tf.lite.TFLiteConverter.from_saved_model(path, signature_keys=keys)
         Path(f"{path}.tflite").write_bytes(converter.convert())
 
 
-def answer(path, **inputs):
+def answer(path, signature="serving_default", **inputs):
     """The source model's own answers, a sample at a time; scalars go in as such."""
     tf = import_tensorflow()
-    function = tf.saved_model.load(str(path)).signatures["serving_default"]
+    function = tf.saved_model.load(str(path)).signatures[signature]
     specs = function.structured_input_signature[1]
     answers = []
     for row in range(len(next(iter(inputs.values())))):
@@ -111,6 +113,21 @@ def rankless(tf):
     signature = [tf.TensorSpec(None, tf.float32, "x")]
     module.call = tf.function(lambda x: {"y": x * 2.0}, input_signature=signature)
     return module, module.call
+
+
+def several(tf):
+    """Four signatures; one takes another input, one counts its calls."""
+    module = tf.Module()
+    module.weights = tf.Variable(np.arange(12, dtype=np.float32).reshape(4, 3))
+    module.calls = tf.Variable(0.0)
+    four, three = (tf.TensorSpec([None, n], tf.float32, name) for n, name in ((4, "x"), (3, "z")))
+    module.calls_of = {
+        "serving_default": tf.function(lambda x: {"y": x @ module.weights}, [four]),
+        "doubled": tf.function(lambda x: {"d": x @ module.weights * 2.0}, [four]),
+        "back": tf.function(lambda z: {"b": z @ tf.transpose(module.weights)}, [three]),
+        "counted": tf.function(lambda x: {"c": x + module.calls.assign_add(1.0)}, [four]),
+    }
+    return module, dict(module.calls_of)
 
 
 def numbers(tf, dtype):

@@ -20,6 +20,7 @@ from edgepack.engines.arrays import (
     single_value,
     write_rows,
 )
+from edgepack.engines.subgraph import Subgraph
 from edgepack.errors import MissingExtraError, RuntimeRefusalError, SignatureError
 
 if TYPE_CHECKING:
@@ -57,13 +58,8 @@ class Session:
 
     def _open(self) -> None:
         self._interpreter = _interpreter(self._model)
-        self._inputs, self._outputs = self._details()
+        self._graph = Subgraph(self._interpreter, self._model.signature)
         self.batch = self._fit()
-
-    def _details(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Inputs and outputs by name; the runner must be gone before tensors may be resized."""
-        runner = self._interpreter.get_signature_runner(self._model.signature or None)
-        return runner.get_input_details(), runner.get_output_details()
 
     def _fit(self) -> int:
         """Give every input its sample's shape and allocate; return the batch size.
@@ -71,26 +67,28 @@ class Session:
         An input without dimensions, such as a flag or a rate, is one value an invocation and stays
         as it is. The runtime describes one of unknown rank alike, so the samples tell them apart.
         """
-        if set(self._shapes) != set(self._inputs):
+        if set(self._shapes) != set(self._graph.inputs):
             raise SignatureError(
-                f"the file's inputs are {sorted(self._inputs)}, "
+                f"the file's inputs are {sorted(self._graph.inputs)}, "
                 f"the samples' {sorted(self._shapes)}",
                 where=self._model.path,
             )
-        fixed = {int(d["shape_signature"][0]) for d in self._inputs.values() if d["shape"].size}
+        fixed = {
+            int(d["shape_signature"][0]) for d in self._graph.inputs.values() if d["shape"].size
+        }
         batch = max([1, *fixed])
         self._single = {
             name
-            for name, detail in self._inputs.items()
+            for name, detail in self._graph.inputs.items()
             if not (detail["shape"].size or self._shapes[name])
         }
-        for name, detail in self._inputs.items():
+        for name, detail in self._graph.inputs.items():
             if name in self._single:
                 continue
             shape = [batch, *self._shapes[name]]
             if detail["shape"].tolist() != shape:
-                self._interpreter.resize_tensor_input(detail["index"], shape)
-        self._interpreter.allocate_tensors()
+                self._graph.resize(name, shape)
+        self._graph.allocate()
         return batch
 
     def _has_op(self, name: str) -> bool:
@@ -108,24 +106,25 @@ class Session:
         Raises:
             ShapeError: an input without dimensions is to take different values in one batch.
         """
-        for name, detail in self._inputs.items():
+        for name, detail in self._graph.inputs.items():
             rows = batch[name]
             values = single_value(name, rows) if name in self._single else rows
-            self._interpreter.set_tensor(detail["index"], quantize(values, detail))
+            self._graph.feed(name, quantize(values, detail))
 
     def invoke(self) -> None:
         """Run once on what was fed."""
-        self._interpreter.invoke()
+        self._graph.invoke()
 
     def reset(self) -> None:
         """Forget the state that a stateful model keeps between invocations.
 
         Variable tensors can be reset; a resource variable is only ever initialized once for an
-        interpreter, so that one needs a new interpreter.
+        interpreter, so that one needs a new interpreter. So does a signature beyond the first, as
+        the runtime does not tell its ops.
         """
         if not self._model.stateful:
             return
-        if self._has_op("VAR_HANDLE"):
+        if self._graph.index or self._has_op("VAR_HANDLE"):
             self._open()
         else:
             self._interpreter.reset_all_variables()
@@ -133,8 +132,8 @@ class Session:
     def outputs(self) -> Arrays:
         """The outputs of the last invocation, dequantized, [batch, ...] by name."""
         return {
-            name: dequantize(self._interpreter.get_tensor(detail["index"]), detail)
-            for name, detail in self._outputs.items()
+            name: dequantize(self._graph.read(name), detail)
+            for name, detail in self._graph.outputs.items()
         }
 
     def __call__(self, batch: Mapping[str, NDArray[Any]]) -> Arrays:

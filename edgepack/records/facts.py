@@ -98,7 +98,7 @@ class SavedModelFacts(Record):
         (), description="tags of every meta graph in the file"
     )
     computations: tuple[Computation, ...] = Field(
-        (), description="of each usable signature, or else of each function"
+        (), description="of each signature that has outputs, and of each function"
     )
     asset_files: tuple[Asset, ...] = ()
     optimizers: int = Field(0, description="optimizers in the object graph")

@@ -108,6 +108,10 @@ class Node:
     inputs: tuple[str, ...]
     message: Message
 
+    def attribute(self, name: str) -> Message | None:
+        """An AttrValue, or None where the node has no such attribute."""
+        return next((value for key, value in self.message.entries(5) if key == name), None)
+
     def called(self) -> Iterator[str]:
         """Names of the functions that the attributes refer to, singly (10) or in a list (1)."""
         for _, value in self.message.entries(5):
@@ -172,6 +176,13 @@ def tensor_spec(message: Message) -> Tensor:
         dtype=DTYPES.get(message.number(3), f"dtype{message.number(3)}"),
         shape=_shape(shape) if shape else (),
     )
+
+
+def declared_shape(node: Node) -> tuple[int, ...] | None:
+    """What a node's attribute `shape` says; None where it has none, or the rank is unknown."""
+    value = node.attribute("shape")
+    shape = value.message(7) if value else None
+    return _shape(shape) if shape else None
 
 
 def _shape(message: Message) -> tuple[int, ...] | None:

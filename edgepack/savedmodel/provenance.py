@@ -16,6 +16,7 @@ KERAS = re.compile(rb'"keras_version": ?"([^"]{1,40})"')
 # Attributes that only Keras 3 leaves on the root object, which has no version of it anywhere: of
 # keras.export.ExportArchive, and of keras.Model saved by tf.saved_model.save.
 KERAS_3 = frozenset(("_misc_assets", "_losses_override"))
+KERAS_2 = "_tf_keras_"  # how Keras 2 identifies its objects
 # FingerprintDef, tensorflow/core/protobuf/fingerprint.proto
 FINGERPRINT = {
     1: "saved_model_checksum",
@@ -31,7 +32,7 @@ def keras_version(path: Path, data: bytes, meta: MetaGraph) -> str:
     """The version of Keras, empty without Keras.
 
     From keras_metadata.pb, which Keras 2 wrote since TensorFlow 2.5, or the object graph, where it
-    wrote it before; for Keras 3 only "3".
+    wrote it before. Where that was lost only "2"; for Keras 3 only "3".
 
     Args:
         path: directory of the SavedModel.
@@ -47,7 +48,10 @@ def keras_version(path: Path, data: bytes, meta: MetaGraph) -> str:
         return found[1].decode("utf-8", "replace")
     root = next(meta.objects(), None)
     names = {child.text(2) for child in root.messages(1)} if root else set()
-    return "3" if names & KERAS_3 else ""
+    kind = (root.message(4) if root else None) or Message(b"")
+    if names & KERAS_3:
+        return "3"
+    return "2" if kind.text(1).startswith(KERAS_2) else ""
 
 
 def fingerprint(path: Path) -> dict[str, str]:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from edgepack.errors import DamagedModelError, SignatureError, UsageError
 from edgepack.records.facts import SavedModelFacts
 from edgepack.records.tensors import OpUse, Signature, Tensor
-from edgepack.savedmodel import messages, provenance
+from edgepack.savedmodel import messages, objects, provenance
+from edgepack.savedmodel.computations import computations
 from edgepack.savedmodel.contents import VARIABLES, assets, digest, files, require_variables
 from edgepack.savedmodel.functions import functions
 from edgepack.savedmodel.location import GRAPH, Location, locate
 from edgepack.savedmodel.selection import select_signature
-from edgepack.savedmodel.state import assigns
 from edgepack.savedmodel.wire import WireError
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ def _facts(
         require_variables(path)
     signatures = tuple(sorted(_signatures(meta), key=lambda signature: signature.name))
     callable_ones = () if any(s.inputs and s.outputs for s in signatures) else functions(meta)
-    outputs = [tensor.tensor for signature in signatures for tensor in signature.outputs]
+    computed = computations(meta, graph, [*(s for s in signatures if s.outputs), *callable_ones])
+    trained = objects.training(meta)
     sizes = {file: file.stat().st_size for file in files(path)}
     return SavedModelFacts(
         path=str(path),
@@ -112,11 +113,15 @@ def _facts(
         assets=meta.assets,
         has_object_graph=meta.has_objects,
         slot_variables=meta.slot_variables(),
-        stateful=assigns(graph, outputs),
+        stateful=any(one.stateful for one in computed),
         version_directory=found.version,
         versions=found.versions,
         meta_graphs=tuple(one.tags for one in metas),
         asset_files=assets(path, sizes),
+        computations=tuple(computed),
+        optimizers=trained.optimizers,
+        metrics=trained.metrics,
+        unknown_types=objects.unknown_types(meta),
     )
 
 

@@ -116,6 +116,29 @@ def runs_at_load(tf, directory):
     save(tf, directory / "runs_at_load", lambda: 1.0, module=module)
 
 
+def hangs(tf, directory):
+    """A resource whose initialiser never ends."""
+    from tensorflow.python.trackable import resource
+
+    class Endless(resource.TrackableResource):
+        def _create_resource(self):
+            return tf.raw_ops.MutableHashTableV2(key_dtype=tf.string, value_dtype=tf.int64)
+
+        def _initialize(self):
+            if tf.executing_eagerly():
+                return 1
+            return tf.while_loop(lambda i: i >= 0, stay, [tf.constant(0)])[0]
+
+    def stay(i):
+        tf.debugging.assert_equal(i, 0)  # an effect: without one the loop would be left out
+        return i * 0
+
+    module = tf.Module()
+    module.endless = Endless()
+    module.handle = module.endless.resource_handle
+    save(tf, directory / "hangs", lambda: 1.0, module=module)
+
+
 def _reading(tf):
     @tf.function(input_signature=[])
     def peek():
@@ -244,4 +267,9 @@ def in_two_parts(directory, model_type):
 
 if __name__ == "__main__":
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    save_all(sys.argv[1])
+    if sys.argv[2:] == ["hangs"]:
+        import tensorflow as tf
+
+        hangs(tf, Path(sys.argv[1]))
+    else:
+        save_all(sys.argv[1])

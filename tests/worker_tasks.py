@@ -4,6 +4,7 @@ import errno
 import os
 import resource
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -44,8 +45,33 @@ def speak(text):
     die(signal.SIGSEGV)
 
 
-def data_limit():
-    return resource.getrlimit(resource.RLIMIT_DATA)[0]
+def limits():
+    return tuple(
+        resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_DATA, resource.RLIMIT_CORE)
+    )
+
+
+def environment():
+    return dict(os.environ)
+
+
+def fill_memory(size):
+    return len(bytearray(size))
+
+
+def count_and_die(counter, text):
+    Path(counter).write_text(text)
+    die(signal.SIGKILL)
+
+
+def start_another_and_sleep(path):
+    Path(path).write_text(str(subprocess.Popen(["sleep", "600"]).pid))
+    time.sleep(600)
+
+
+def close_everything_and_sleep():
+    os.closerange(3, 100)
+    time.sleep(600)
 
 
 def leave_pid_and_sleep(path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -114,7 +114,10 @@ class Limits(Record):
 
     timeout_seconds: float = Field(1800.0, gt=0, description="longest time of one phase")
     memory_bytes: int | None = Field(
-        None, gt=0, description="most data memory; no limit by default"
+        None, gt=0, description="most data memory; four fifths of the machine's by default"
+    )
+    pass_environment: tuple[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], ...] = (
+        Field((), description="environment variables that workers get beside those libraries need")
     )
 
 

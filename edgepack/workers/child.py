@@ -1,8 +1,9 @@
-"""The worker's side of the pipe: `python -m edgepack.workers.child FD [MEMORY_BYTES]`."""
+"""The worker's side of the pipe: `python -m edgepack.workers.child FD MEMORY_BYTES`."""
 
 from __future__ import annotations
 
 import errno
+import faulthandler
 import resource
 import signal
 import sys
@@ -10,15 +11,16 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
-from edgepack.errors import EdgepackError, ModelError, OutputError
+from edgepack.errors import EdgepackError, ModelError, OutputError, WorkerMemoryError
+from edgepack.workers.death import MORE_MEMORY
 from edgepack.workers.protocol import Failure, Request
 
 
 def main(arguments: list[str]) -> None:
     """Serve requests until the parent closes the pipe or dies."""
     _die_with_parent()
-    if len(arguments) > 1:
-        resource.setrlimit(resource.RLIMIT_DATA, (int(arguments[1]),) * 2)
+    _limit(int(arguments[1]))
+    faulthandler.enable()  # a crash says where, in the log
     pipe = Connection(int(arguments[0]))
     while True:
         try:
@@ -28,17 +30,21 @@ def main(arguments: list[str]) -> None:
         pipe.send(_answer(request))
 
 
+def _limit(memory_bytes: int) -> None:
+    """Leave no core files, and use no more data memory than may be; no limit is ever raised."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    allowed = memory_bytes if most == resource.RLIM_INFINITY else min(memory_bytes, most)
+    resource.setrlimit(resource.RLIMIT_DATA, (allowed, allowed))
+
+
 def _answer(request: Request) -> Any:
     try:
         return request.function(*request.args, **request.kwargs)
     except EdgepackError as error:
         return Failure(error)
-    except MemoryError:
-        return Failure(
-            ModelError(
-                "not enough memory", hint="Raise limits.memory_bytes, or use a larger machine."
-            )
-        )
+    except MemoryError as error:
+        return Failure(_out_of_memory(request, error))
     except OSError as error:
         return Failure(_denied(request, error))
     except Exception as error:  # noqa: BLE001 - whatever a library raises becomes one typed error
@@ -59,7 +65,16 @@ def _phase(request: Request) -> str:
     return request.function.__name__.replace("_", " ")
 
 
+def _out_of_memory(request: Request, error: BaseException) -> WorkerMemoryError:
+    text = f": {str(error).splitlines()[0][:300]}" if str(error) else ""
+    return WorkerMemoryError(
+        f"out of memory while it was to {_phase(request)}{text}", hint=MORE_MEMORY
+    )
+
+
 def _unexpected(request: Request, error: Exception) -> ModelError:
+    if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
+        return _out_of_memory(request, error)
     text = str(error).strip().splitlines() or [""]
     return ModelError(
         f"could not {_phase(request)}: {type(error).__name__}: {text[0][:500]}",

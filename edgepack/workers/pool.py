@@ -15,6 +15,8 @@ from multiprocessing.connection import Connection, Pipe
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from edgepack.errors import WorkerError
+from edgepack.workers import death, memory
+from edgepack.workers.environment import ALWAYS, LOGGED, inherited
 from edgepack.workers.protocol import Failure, Request
 
 if TYPE_CHECKING:
@@ -26,26 +28,38 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-QUIET_ENVIRONMENT = {
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "ABSL_MIN_LOG_LEVEL": "3",
-    "CUDA_VISIBLE_DEVICES": "-1",  # evidence is CPU evidence; a GPU would also slow the import
-    "TF_ENABLE_DEPRECATION_WARNINGS": "0",
-}
-LOG_TAIL_LINES = 12
+WORDS_BYTES = 1 << 16  # of a log, that an error is told from
+PATIENCE_SECONDS = 3.0  # for a process that was told to end
 
 
 @dataclass
 class _Process:
-    """One live worker process and the pipe to it."""
+    """One live worker process, the pipe to it, and what was so when it started."""
 
     popen: subprocess.Popen[bytes]
     pipe: Connection
+    log_start: int
+    kills_before: int
 
     def kill(self) -> None:
-        self.popen.kill()
+        """End it, and whatever it started."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
         self.popen.wait()
         self.pipe.close()
+
+    def say_where(self) -> None:
+        """Let it print where it is: faulthandler answers to SIGABRT."""
+        self.popen.send_signal(signal.SIGABRT)
+        self.status()
+
+    def status(self) -> int:
+        """How it ended; one that only closed its pipe is ended first."""
+        try:
+            return self.popen.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            return self.popen.wait()
 
 
 class WorkerPool(Executor):
@@ -57,7 +71,7 @@ class WorkerPool(Executor):
     Args:
         name: what the pool is for, as error messages name it.
         count: number of processes.
-        limits: time of one call and memory of one process.
+        limits: time of one call, memory and environment of one process.
         log: file that takes what the processes print, or None to leave it on stderr.
     """
 
@@ -129,10 +143,9 @@ class WorkerPool(Executor):
                 return process.pipe.recv()
         except (EOFError, ConnectionError):
             raise self._death(process, phase) from None
-        raise WorkerError(
-            f"the {self._name} worker took over {self._limits.timeout_seconds:g} s to {phase}",
-            hint="Raise limits.timeout_seconds (--timeout), or use fewer samples.",
-        )
+        process.say_where()
+        seconds = self._limits.timeout_seconds
+        raise death.timed_out(self._name, phase, seconds, self._words(process))
 
     def _start(self) -> _Process:
         with self._starting:
@@ -146,32 +159,34 @@ class WorkerPool(Executor):
         ours, theirs = Pipe()
         log = self._log.open("ab") if self._log else None
         command = [sys.executable, "-m", "edgepack.workers.child", str(theirs.fileno())]
-        if self._limits.memory_bytes:
-            command.append(str(self._limits.memory_bytes))
+        command.append(str(self._limits.memory_bytes or memory.default_limit()))
+        environment = inherited(os.environ, self._limits.pass_environment)
+        start, kills = log.tell() if log else 0, memory.out_of_memory_kills()
         popen = subprocess.Popen(  # noqa: S603 - our own module
             command,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=log or sys.stderr.fileno(),
             stderr=log,
-            env={**os.environ, **(QUIET_ENVIRONMENT if log else {})},
+            env={**environment, **(LOGGED if log else {}), **ALWAYS},
             start_new_session=True,  # Ctrl-C is the parent's to handle
         )
         theirs.close()
         if log:
             log.close()
-        return _Process(popen, ours)
+        return _Process(popen, ours, start, kills)
 
     def _death(self, process: _Process, phase: str) -> WorkerError:
-        code = process.popen.wait()
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
-        hint = "Out of memory is the usual cause of SIGKILL, an operator's bug that of SIGSEGV."
-        return WorkerError(
-            f"the {self._name} worker {how} while it was to {phase}", hint=f"{hint}{self._tail()}"
-        )
+        status = process.status()
+        ran_out = memory.out_of_memory_kills() > process.kills_before
+        words = self._words(process)
+        return death.died(self._name, phase, status, words, memory_ran_out=ran_out)
 
-    def _tail(self) -> str:
+    def _words(self, process: _Process) -> str:
+        """What was printed since the process started."""
         if self._log is None or not self._log.exists():
             return ""
-        lines = self._log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
-        return "\n  Its last words:\n" + "\n".join(f"    {line}" for line in lines) if lines else ""
+        with self._log.open("rb") as log:
+            end = log.seek(0, os.SEEK_END)
+            log.seek(max(process.log_start, end - WORDS_BYTES))
+            return log.read().decode(errors="replace")

@@ -58,6 +58,17 @@ class Computation(Record):
     devices: tuple[str, ...] = Field((), description="devices that ops are pinned to")
 
 
+class UnsafeUse(Record):
+    """An op of a SavedModel that does more than compute."""
+
+    op: str
+    count: int = Field(description="nodes of this op")
+    does: str = Field(description="what it does, such as: reads files")
+    reached_by: tuple[str, ...] = Field(
+        description="loading, saving, signature NAME or function NAME; empty where nothing runs it"
+    )
+
+
 class Outlook(Record):
     """Whether a build in one precision is likely to work, foreseen from the facts alone."""
 
@@ -106,6 +117,9 @@ class SavedModelFacts(Record):
     unknown_types: tuple[str, ...] = Field(
         (), description="TypeSpecs in the object graph that TensorFlow alone cannot read"
     )
+    unsafe: tuple[UnsafeUse, ...] = Field(
+        (), description="ops that read or write files, run code or reach the network"
+    )
     foreseen: tuple[Repair, ...] = Field((), description="what a build will repair")
     outlook: tuple[Outlook, ...] = ()
 
@@ -139,14 +153,3 @@ class TFLiteFacts(Record):
         default_factory=dict, description="tensors with data or activations, counted by dtype"
     )
     stateful: bool = Field(False, description="holds variable tensors or resource variables")
-
-
-class UnsafeUse(Record):
-    """An op of a SavedModel that does more than compute."""
-
-    op: str
-    count: int = Field(description="nodes of this op")
-    does: str = Field(description="what it does, such as: reads files")
-    reached_by: tuple[str, ...] = Field(
-        description="loading, saving, signature NAME or function NAME; empty where nothing runs it"
-    )

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from edgepack.records.tensors import Tensor
-from edgepack.savedmodel.wire import Message, signed
+from edgepack.savedmodel.wire import BYTES, Message, signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,7 +114,7 @@ class Node:
 
     def called(self) -> Iterator[str]:
         """Names of the functions that the attributes refer to, singly (10) or in a list (1)."""
-        for _, value in self.message.entries(5):
+        for _, value in self.message.entries_with(5, 10 << 3 | BYTES, 9 << 3 | BYTES):
             for function in value.messages(10):
                 yield function.text(1)
             for functions in value.messages(1):

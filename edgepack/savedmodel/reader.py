@@ -14,6 +14,7 @@ from edgepack.savedmodel.contents import VARIABLES, assets, digest, files, requi
 from edgepack.savedmodel.functions import functions
 from edgepack.savedmodel.location import GRAPH, Location, locate
 from edgepack.savedmodel.selection import select_signature
+from edgepack.savedmodel.unsafe import unsafe_ops
 from edgepack.savedmodel.wire import WireError
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def _facts(
         optimizers=trained.optimizers,
         metrics=trained.metrics,
         unknown_types=objects.unknown_types(meta),
+        unsafe=unsafe_ops(meta),
     )
 
 

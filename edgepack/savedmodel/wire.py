@@ -129,6 +129,18 @@ class Message:
             if value := entry.message(2):
                 yield entry.text(1), value
 
+    def entries_with(self, number: int, *keys: int) -> Iterator[tuple[str, Message]]:
+        """Of the entries of a map field those whose bytes hold one of these, a field's key say.
+
+        Looking for a byte is many times as fast as reading a message.
+        """
+        wanted = [bytes((key,)) for key in keys]
+        for field in self._found(number):
+            if any(self._data.find(key, field.start, field.end) >= 0 for key in wanted):
+                entry = Message(self._data, field.start, field.end)
+                if value := entry.message(2):
+                    yield entry.text(1), value
+
 
 def signed(value: int) -> int:
     """A varint as the int64 it stands for."""

@@ -62,8 +62,8 @@ def build(request: Request) -> BuildResult:
     Raises:
         EdgepackError: what stopped the build before it could be judged.
     """
-    settings, epoch = request.settings, _epoch()
-    with Session(request.cache, settings.limits, request.emit, request.verbose) as session:
+    settings, output, epoch = request.settings, Path(request.settings.output), _epoch()
+    with Session(request.cache, settings.limits, request.emit, request.verbose, output) as session:
         plan = plans.make(settings, session.work)
         release = None
         if request.baseline:

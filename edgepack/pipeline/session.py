@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
+from edgepack.pipeline import logbook
 from edgepack.records.events import Event
 from edgepack.workers.pool import WorkerPool
 
@@ -40,12 +41,14 @@ class Session:
         limits: what each worker may use.
         emit: takes the build's events.
         verbose: let the workers' own output through to stderr.
+        output: where the log of a build that fails is left, if anywhere.
     """
 
     cache: Cache
     limits: Limits
     emit: Callable[[Event], None]
     verbose: bool = False
+    output: Path | None = None
     cores: int = field(default_factory=lambda: os.cpu_count() or 1)
     _pools: list[WorkerPool] = field(default_factory=list, init=False, repr=False)
     _ending: bool = field(default=False, init=False, repr=False)
@@ -62,9 +65,13 @@ class Session:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self.emit = _unheard  # what branches say of workers that are ended here is no news
-        self._stack.close()
+        with self._stack:
+            if isinstance(error, Exception) and self.output:
+                self._end_workers()
+                if log := logbook.keep(sorted(self.work.glob("*.log")), self.output):
+                    logbook.point(error, log)
 
     def pool(self, name: str, count: int) -> WorkerPool:
         """A pool of workers under this session's limits, ended with it if not before."""

@@ -76,10 +76,7 @@ def _unexpected(request: Request, error: Exception) -> ModelError:
     if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
         return _out_of_memory(request, error)
     text = str(error).strip().splitlines() or [""]
-    return ModelError(
-        f"could not {_phase(request)}: {type(error).__name__}: {text[0][:500]}",
-        hint="Run again with --verbose to see everything that was said.",
-    )
+    return ModelError(f"could not {_phase(request)}: {type(error).__name__}: {text[0][:500]}")
 
 
 def _die_with_parent() -> None:

@@ -81,3 +81,12 @@ def leave_pid_and_sleep(path):
 
 def fill_the_disk():
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def say(text):
+    os.write(1, f"{text}\n".encode())
+
+
+def say_and_refuse(text):
+    say(text)
+    refuse()

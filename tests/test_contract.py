@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import jsonschema
@@ -314,6 +315,8 @@ def test_several_usable_signatures_must_be_chosen_from():
     assert contract_of(facts, Choice(signature="g")).signatures[0].name == "g"
 
 
+KEYS = ("schema_version", "variants", "signatures", "name", "inputs", "outputs", "scales")
+SPLINTERS = (b"", b"-1", b"null", b"[]", b"{}", b'"', b",", b"1e999", b"NaN", b"\\ud800", b"\xff")
 GOOD = contract.text(contract.agree([_signature()]))
 
 
@@ -392,6 +395,35 @@ def test_only_what_differs_breaches(old, new):
         assert not broken
     if any(t.dims and -1 not in t.dims for t in old.inputs) and not broken:
         assert {t.name for t in old.inputs} == {t.name for t in new.inputs}
+
+
+@given(st.data())
+def test_no_damage_to_a_contract_raises_anything_else(tmp_path_factory, data):
+    content = bytearray(GOOD.encode())
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(content)))
+        stop = data.draw(st.integers(start, min(len(content), start + 12)))
+        content[start:stop] = data.draw(st.sampled_from(SPLINTERS))
+    path = tmp_path_factory.mktemp("contract") / "contract.json"
+    path.write_bytes(content)
+    with suppress(ConfigError):
+        found = contract.read(path)
+        assert isinstance(contract.breaches(found, [_signature()]), tuple)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: (
+            st.lists(inner) | st.dictionaries(st.sampled_from(KEYS), inner) | st.just([{}])
+        ),
+    )
+)
+def test_no_json_raises_anything_else(tmp_path_factory, document):
+    path = tmp_path_factory.mktemp("contract") / "contract.json"
+    path.write_text(json.dumps(document))
+    with suppress(ConfigError):
+        assert isinstance(contract.read(path), Contract)
 
 
 def test_inspect_writes_a_contract(edgepack, tmp_path):

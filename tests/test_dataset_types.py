@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgepack.datasets.preprocess import preprocess_sample
+from edgepack.datasets.strings import encoded
 from edgepack.errors import DatasetError
 from edgepack.records.dataset import Preprocess, SplitSpec
 from edgepack.records.tensors import Tensor
@@ -114,6 +115,20 @@ def test_a_table_feeds_strings_as_they_stand(tmp_path):
     n, _ = arrays(samples, "n")
     found = {float(k): v for (k,), v in zip(n, who.tolist(), strict=True)}
     assert found == {1.0: [b" 007 ", b"a, b"], 2.0: [b"8", b""], 3.0: [b"9", b"NaN"]}
+
+
+@given(st.lists(st.text(max_size=20) | st.binary(max_size=20), max_size=5))
+def test_any_strings_are_kept_or_refused(values):
+    stored = np.empty(len(values), object)
+    stored[:] = values
+    expected = [v.encode("utf-8", "surrogatepass") if isinstance(v, str) else v for v in values]
+    whole = not any(one.endswith(b"\0") for one in expected)
+    try:
+        assert encoded(stored).tolist() == expected
+    except DatasetError:
+        assert not whole
+    else:
+        assert whole
 
 
 def _yielding(root, monkeypatch, name, body):

@@ -108,7 +108,7 @@ def read(path: Path) -> Contract:
     if isinstance(found, Contract):
         faults = tuple(_faults(found))
     else:
-        faults = tuple(problem.message for problem in found)
+        faults = tuple(p.message.replace("a table", "an object") for p in found)
     if faults or not isinstance(found, Contract):
         raise ConfigError("; ".join(faults), where=path, hint=REWRITE.format(path.name))
     return found
@@ -121,7 +121,8 @@ def _document(path: Path) -> dict[str, Any]:
             content = file.read(LARGEST_FILE + 1)
         if len(content) > LARGEST_FILE:
             raise ConfigError("is too large to be a contract", where=path, hint=hint)
-        document = json.loads(content.decode("utf-8"), object_pairs_hook=_pairs)
+        document = json.loads(content, object_pairs_hook=_pairs)
+        json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=path, hint=hint) from error
     except (ValueError, RecursionError) as error:
@@ -141,6 +142,8 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _faults(contract: Contract) -> Iterator[str]:
     """What no field's type forbids, and no model can be."""
     names = [signature.name for signature in contract.signatures]
+    if not names:
+        yield "signatures is empty: name at least one"
     yield from (f"signature {name!r} stands twice" for name in _repeated(names))
     for signature in contract.signatures:
         for kind, side in (("input", signature.inputs), ("output", signature.outputs)):
@@ -148,10 +151,12 @@ def _faults(contract: Contract) -> Iterator[str]:
             for name in _repeated([tensor.name for tensor in side]):
                 yield f"{where} {name!r} stands twice"
             for tensor in side:
-                yield from (f"{where} {tensor.name!r} {fault}" for fault in _scale_faults(tensor))
+                yield from (f"{where} {tensor.name!r} {fault}" for fault in _tensor_faults(tensor))
 
 
-def _scale_faults(tensor: ExpectedTensor) -> Iterator[str]:
+def _tensor_faults(tensor: ExpectedTensor) -> Iterator[str]:
+    if below := [size for size in tensor.shape or () if size < -1]:
+        yield f"has a dimension of {below[0]}; -1 accepts any size"
     if len(tensor.scales) != len(tensor.zero_points):
         yield f"has {len(tensor.scales)} scales and {len(tensor.zero_points)} zero points"
     elif tensor.scales and tensor.quantization != "any":

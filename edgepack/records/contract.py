@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from edgepack.records.base import Record
 from edgepack.records.settings import VariantName
-
-Dimension = Annotated[int, Field(ge=-1)]
 
 
 class ExpectedTensor(Record):
@@ -17,9 +15,7 @@ class ExpectedTensor(Record):
 
     name: str = Field(description="name in the signature")
     dtype: str = Field(min_length=1, description="NumPy's name of the element type, or string")
-    shape: tuple[Dimension, ...] | None = Field(
-        description="-1 accepts any size, null accepts any shape"
-    )
+    shape: tuple[int, ...] | None = Field(description="-1 accepts any size, null accepts any shape")
     quantization: Literal["none", "any"] | None = Field(
         None, description="none: not quantized; any: quantized; null: either"
     )
@@ -44,4 +40,4 @@ class Contract(Record):
     variants: tuple[VariantName, ...] = Field(
         (), description="variants that it speaks for; all of them when empty"
     )
-    signatures: tuple[ExpectedSignature, ...] = Field(min_length=1)
+    signatures: tuple[ExpectedSignature, ...] = Field(description="those that the app calls")

@@ -25,9 +25,10 @@ def inspect(path: Path) -> SavedModelFacts | TFLiteFacts | Manifest:
         EdgepackError: it is one of these, and damaged.
     """
     if not path.is_file():
+        from edgepack import foresight
         from edgepack.savedmodel import reader as savedmodel
 
-        return savedmodel.read(path)
+        return foresight.foresee(savedmodel.read(path))
     head = _head(path)
     if head.startswith(ZIP):
         from edgepack.bundle import verify

@@ -26,8 +26,8 @@ READERS = {"savedmodel", "tflite"}
 STAGES = (
     LEAVES
     | READERS
-    | {"bundle", "cache", "config", "contract", "datasets", "engines", "gate", "inspection"}
-    | {"measure", "repair", "report", "stats", "targets", "workers"}
+    | {"bundle", "cache", "config", "contract", "datasets", "engines", "foresight", "gate"}
+    | {"inspection", "measure", "repair", "report", "stats", "targets", "workers"}
 )
 MAY_SEE: dict[str, set[str]] = {
     "errors": set(),
@@ -41,6 +41,7 @@ MAY_SEE: dict[str, set[str]] = {
     "datasets": LEAVES,
     "savedmodel": BASE | {"files"},
     "tflite": BASE | {"files"},
+    "foresight": {"records"},
     "repair": BASE | {"files", "savedmodel"},
     "contract": BASE | {"files", "tomlfile"},
     "stats": BASE,
@@ -51,7 +52,7 @@ MAY_SEE: dict[str, set[str]] = {
     "engines": BASE | READERS | {"files"},
     "measure": BASE | {"datasets", "engines", "files", "stats", "workers"},
     "bundle": BASE | {"files", "tflite"},
-    "inspection": BASE | READERS | {"bundle", "files"},
+    "inspection": BASE | READERS | {"bundle", "files", "foresight"},
     "pipeline": STAGES,
     "api": STAGES | {"pipeline", "schemas"},
     "__init__": BASE | {"api"},

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from edgepack.records.facts import Computation
 from edgepack.records.tensors import OpUse
 from edgepack.savedmodel import ops
-from edgepack.savedmodel.functions import FUNCTION
+from edgepack.savedmodel.functions import FUNCTION, bodies
 from edgepack.savedmodel.messages import REFERENCE, declared_shape
-from edgepack.savedmodel.reach import METHOD, SIGNATURE, reaches
+from edgepack.savedmodel.reach import SIGNATURE, calls, reaches
 from edgepack.savedmodel.recurrence import recurrent
 from edgepack.savedmodel.state import assigns
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from edgepack.records.tensors import Signature, Tensor
     from edgepack.savedmodel.messages import Graph, MetaGraph, Node
-    from edgepack.savedmodel.reach import Reach
 
 OPEN = -1
 PLACEHOLDERS = frozenset(("Placeholder", "PlaceholderV2", "PlaceholderWithDefault"))
@@ -43,24 +42,34 @@ class Part(NamedTuple):
 def computations(meta: MetaGraph, graph: Graph, called: Iterable[Signature]) -> list[Computation]:
     """What computing each of these signatures, or functions, involves."""
     reached = {reach.name: reach for reach in reaches(meta, graph)}
-    return [
-        _computation(signature, _part(graph, reached[name]), frozenset(graph.functions))
-        for signature in called
-        if (name := _occasion(signature)) in reached
-    ]
+    traces = bodies(meta)
+    known = frozenset(graph.functions)
+    found = []
+    for signature in called:
+        if signature.method == FUNCTION:
+            part = _part(graph, frozenset(), _closure(graph, traces[signature.name]))
+        else:
+            reach = reached[SIGNATURE + signature.name]
+            part = _part(graph, reach.nodes, reach.functions)
+        found.append(_computation(signature, part, known))
+    return found
 
 
-def _occasion(signature: Signature) -> str:
-    """As `reach` calls it: all traces of a function are one."""
-    if signature.method == FUNCTION:
-        return METHOD + signature.name.partition("#")[0]
-    return SIGNATURE + signature.name
+def _closure(graph: Graph, name: str) -> frozenset[str]:
+    """A function, and every one that it leads to."""
+    waiting, seen = [name], set[str]()
+    while waiting:
+        one = waiting.pop()
+        if one not in seen and one in graph.functions:
+            seen.add(one)
+            waiting += [called for node in graph.functions[one] for called in calls(node)]
+    return frozenset(seen)
 
 
-def _part(graph: Graph, reach: Reach) -> Part:
-    inner = [node for name in sorted(reach.functions) for node in graph.functions[name]]
-    outer = [node for node in graph.nodes if node.name in reach.nodes]
-    return Part((*outer, *inner), reach.functions)
+def _part(graph: Graph, nodes: frozenset[str], functions: frozenset[str]) -> Part:
+    inner = [node for name in sorted(functions) for node in graph.functions[name]]
+    outer = [node for node in graph.nodes if node.name in nodes]
+    return Part((*outer, *inner), functions)
 
 
 def _computation(signature: Signature, part: Part, functions: frozenset[str]) -> Computation:

@@ -35,14 +35,19 @@ def functions(meta: MetaGraph) -> tuple[Signature, ...]:
     if objects is None:
         return ()
     traces = dict(objects.entries(2))
-    nodes = list(objects.messages(1))
     found = (
-        _signature(name if not index else f"{name}#{index}", traces[trace])
-        for name, names in _named(nodes)
-        for index, trace in enumerate(names)
-        if trace in traces
+        _signature(name, traces[trace]) for name, trace in bodies(meta).items() if trace in traces
     )
     return tuple(one for one in found if one.inputs and one.outputs)
+
+
+def bodies(meta: MetaGraph) -> dict[str, str]:
+    """What `functions` names, and the root's other functions, as the graph's library calls them."""
+    return {
+        name if not index else f"{name}#{index}": trace
+        for name, names in _named(list(meta.objects()))
+        for index, trace in enumerate(names)
+    }
 
 
 def _named(nodes: list[Message]) -> Iterator[tuple[str, list[str]]]:

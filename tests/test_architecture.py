@@ -85,7 +85,7 @@ LOADED_BY_MODULE: dict[str, set[str]] = (
     }
     | {
         f"edgepack.datasets.{name}": {"numpy"}
-        for name in ("arrays", "audio", "decode", "preprocess", "strings")
+        for name in ("arrays", "audio", "decode", "decoders", "preprocess", "strings")
     }
     | {"edgepack.datasets.images": {"numpy", "PIL"}}
 )

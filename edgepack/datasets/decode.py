@@ -14,6 +14,7 @@ import numpy as np
 
 from edgepack.datasets import arrays as stored
 from edgepack.datasets import strings
+from edgepack.datasets.decoders import decoder_of
 from edgepack.datasets.preprocess import Prepared, preprocess_sample
 from edgepack.datasets.unreadable import UnreadableError
 from edgepack.errors import DatasetError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgepack.datasets.pool import Cell, Item
+    from edgepack.datasets.pool import Item
     from edgepack.records.dataset import DatasetSpec
     from edgepack.records.tensors import Tensor
 
@@ -73,7 +74,7 @@ def create(
     Raises:
         DatasetError: no sample can be read, or the first does not fit the model.
     """
-    decoder = _decoder(source)
+    decoder = decoder_of(source)
     reason = ""
     for item in items:
         try:
@@ -121,7 +122,7 @@ def fill(
     Raises:
         DatasetError: a sample does not fit the model, or not the first sample's shape.
     """
-    decoder = _decoder(source)
+    decoder = decoder_of(source)
     maps = {name: np.load(ref.path, mmap_mode="r+") for name, ref in arrays.items()}
     with _quiet():
         return tuple(_fill_rows(source, decoder, items, maps, start))
@@ -190,62 +191,6 @@ def _seen(prepared: dict[str, Prepared]) -> Row:
         constant=bool(filled) and all(a.size > 1 for a in filled) and lows == highs,
         clipped=sum(one.clipped for one in prepared.values()),
     )
-
-
-def _decoder(source: Source) -> Callable[[Item, Tensor], NDArray[Any]]:
-    """How this kind of dataset gets the raw array of an item for an input."""
-    spec, base = source.spec, Path(source.base)
-    if spec.kind in {"arrays", "function"}:
-        files = source.files
-        by_name = {t.name: stored.array_for(spec, files, t.name, base) for t in source.inputs}
-        return lambda item, tensor: np.asarray(by_name[tensor.name][item.row])
-    if spec.kind == "table":
-        return _table_decoder(source)
-    if spec.kind == "audio":
-        return _audio_decoder(source)
-    from edgepack.datasets.images import decode_image
-
-    return lambda item, tensor: decode_image(base / item.name, spec.preprocess(tensor.name))
-
-
-def _audio_decoder(source: Source) -> Callable[[Item, Tensor], NDArray[Any]]:
-    from edgepack.datasets.audio import decode_audio
-
-    windows = {}
-    for tensor in source.inputs:
-        window = source.spec.preprocess(tensor.name).audio
-        if window is None:
-            raise DatasetError(
-                f"kind audio needs inputs.{tensor.name}.audio with sample_rate and duration_ms",
-                where=source.base,
-            )
-        windows[tensor.name] = window
-    base = Path(source.base)
-    return lambda item, tensor: decode_audio(base / item.name, windows[tensor.name])
-
-
-def _table_decoder(source: Source) -> Callable[[Item, Tensor], NDArray[Any]]:
-    """Cells are listed input after input, in the order of the spec's inputs."""
-    spans, start = {}, 0
-    for name, preprocess in source.spec.inputs.items():
-        spans[name] = slice(start, start := start + len(preprocess.columns))
-    for tensor in source.inputs:
-        if not source.spec.preprocess(tensor.name).columns:
-            raise DatasetError(f"kind table needs inputs.{tensor.name}.columns", where=source.base)
-    return lambda item, tensor: _cells(
-        item.cells[spans.get(tensor.name, spans.get("*", slice(0)))], tensor
-    )
-
-
-def _cells(cells: tuple[Cell, ...], tensor: Tensor) -> NDArray[Any]:
-    """Cells as an array: integers such as identifiers stay exact, which floats would round."""
-    if tensor.dtype == "string":
-        return np.asarray(cells, object)
-    if all(isinstance(cell, int) for cell in cells):
-        whole = np.asarray(cells)
-        if whole.dtype.kind in "biu":  # else beyond 64 bits
-            return whole
-    return np.asarray(cells, np.float64)
 
 
 def compact(arrays: dict[str, ArrayRef], keep: tuple[int, ...]) -> dict[str, ArrayRef]:

@@ -78,7 +78,7 @@ def _of_choice(facts: SavedModelFacts, main: Signature | None) -> Iterator[Repai
     usable = [one.name for one in facts.signatures if one.inputs and one.outputs]
     if not usable and facts.functions:
         names = ", ".join(one.name for one in facts.functions)
-        yield Repair(what=f"build one of its functions: {names}", why="it has no signature")
+        yield Repair(what=f"build one of its functions, {names}", why="it has no signature")
     elif main and main.name != DEFAULT and len(usable) == 1:
         yield Repair(what=f"build the signature {main.name}", why=f"there is no {DEFAULT}")
 
@@ -104,7 +104,7 @@ def _of_graph(facts: SavedModelFacts, computed: Computation | None) -> Iterator[
     if computed.recurrent and computed.fixed_batch is None:
         yield Repair(
             what="fix the batch to 1",
-            why=f"recurrent structure ({', '.join(computed.recurrent)}) needs a known batch",
+            why=f"recurrent structure needs a known batch: {', '.join(computed.recurrent)}",
         )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from edgepack.cli import model_facts
 from edgepack.config.template import shape
 from edgepack.records.facts import SavedModelFacts, TFLiteFacts
 from edgepack.report import figures
@@ -54,23 +56,29 @@ def target(found: Target) -> Table:
 
 
 def _saved_model(found: SavedModelFacts) -> Iterator[Table]:
-    yield _facts(
-        ("SavedModel", found.path),
-        ("digest", f"sha256 {found.digest}"),
-        ("size", f"{figures.size(found.size_bytes)}, variables {_size(found.variables_bytes)}"),
-        ("TensorFlow", _joined(found.tensorflow_version, found.tensorflow_git_version)),
-        ("Keras", found.keras_version),
-        ("tags", ", ".join(found.tags)),
-        ("assets", ", ".join(found.assets)),
-        ("stateful", "yes: inference changes variables" if found.stateful else ""),
-        ("slots", _slots(found.slot_variables)),
-    )
-    yield _signatures(found.signatures)
-    yield _ops(found.ops)
+    yield _facts(*model_facts.of_file(found))
+    yield _signatures((*found.signatures, *found.functions))
+    for pairs in (model_facts.of_computations(found), model_facts.of_build(found)):
+        yield _facts(*pairs)
+    yield _inference(found)
 
 
-def _slots(count: int) -> str:
-    return f"{count} optimizer variables of training; left out when it is built" if count else ""
+def _inference(found: SavedModelFacts) -> Table:
+    """The operators that signatures reach most often, beside those of the whole file."""
+    reached: Counter[str] = Counter()
+    for computed in found.computations:
+        reached |= Counter({op.name: op.count for op in computed.ops})
+    ranked = sorted(found.ops, key=lambda op: (-reached[op.name], -op.count, op.name))
+    table = _grid("operator", "in inference", "in the file")
+    for op in ranked[:OPS_SHOWN]:
+        _row(table, op.name, str(reached[op.name] or ""), str(op.count))
+    _more(table, ranked)
+    return table
+
+
+def _more(table: Table, ranked: list[OpUse]) -> None:
+    if len(ranked) > OPS_SHOWN:
+        _row(table, f"and {len(ranked) - OPS_SHOWN} more: --json lists all", "", "")
 
 
 def _tflite(found: TFLiteFacts) -> Iterator[Table]:
@@ -149,17 +157,12 @@ def _ops(found: tuple[OpUse, ...]) -> Table:
     table = _grid("operator", "count", "version")
     for op in ranked[:OPS_SHOWN]:
         _row(table, f"{op.name} (custom)" if op.custom else op.name, str(op.count), str(op.version))
-    if len(ranked) > OPS_SHOWN:
-        _row(table, f"and {len(ranked) - OPS_SHOWN} more: --json lists all", "", "")
+    _more(table, ranked)
     return table
 
 
 def _size(count: int | None) -> str:
     return "any" if count is None else figures.size(count)
-
-
-def _joined(version: str, git: str) -> str:
-    return f"{version} ({git})" if git else version
 
 
 def _facts(*pairs: tuple[str, str]) -> Table:

@@ -32,4 +32,4 @@ def _signs(ops: Collection[str], functions: Collection[str]) -> Iterator[str]:
     loops = LOOPS & set(ops)
     lists = any(map(LISTS.fullmatch, ops))
     if loops and lists:
-        yield f"lists in a loop ({', '.join(sorted(loops))})"
+        yield f"lists in {', '.join(sorted(loops))}"

@@ -78,7 +78,7 @@ def test_verify_refuses_a_changed_bundle(edgepack, tmp_path):
     (tmp_path / "a.zip").write_bytes(content)
     done = edgepack("verify", tmp_path / "a.zip")
     assert (done.returncode, done.stdout) == (4, "")
-    assert f"error: {tmp_path}/a.zip: not a whole bundle" in done.stderr
+    assert f"error[verification]: {tmp_path}/a.zip: not a whole bundle" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -184,7 +184,7 @@ def _argument(value):
 def test_with_json_an_error_is_one_line_of_json(edgepack):
     done = edgepack("targets", "show", "andriod", "--json")
     error = json.loads(done.stderr)["error"]
-    assert error["type"] == "ConfigError"
+    assert (error["type"], error["code"]) == ("ConfigError", "config")
     assert error["exit_code"] == done.returncode == 2
     assert {"message", "where", "hint"} <= error.keys()
     assert done.stdout == ""
@@ -284,7 +284,8 @@ def test_the_verdict_decides_the_exit_code(built, checks, strict, code):
 def test_each_error_has_its_exit_code(built, kind, code):
     done = built(raising(kind("it broke", where="here", hint="Mend it.")))
     assert done.exit_code == code
-    assert done.stderr == "error: here: it broke\n  Mend it.\n"
+    more = f"edgepack explain {kind.code} tells more."
+    assert done.stderr == f"error[{kind.code}]: here: it broke\n  Mend it.\n  {more}\n"
     assert done.stdout == ""
 
 
@@ -297,6 +298,7 @@ def test_a_bug_asks_to_be_reported_and_shows_its_traceback_only_when_verbose(bui
     assert "Traceback" in built(raising(ZeroDivisionError("oops")), "--verbose").stderr
     said = json.loads(built(raising(ZeroDivisionError("oops")), "--json").stderr)
     assert (said["error"]["type"], said["error"]["exit_code"]) == ("Bug", 1)
+    assert said["error"]["code"] == "error"
 
 
 def test_ctrl_c_is_one_line_and_130(built):
@@ -424,7 +426,9 @@ def test_a_full_disk_below_standard_output_is_told(plain_env, arguments):
         python(*arguments, env=plain_env, stdout=full) as process,
     ):
         _, errors = process.communicate(timeout=30)
-    assert errors == "error: standard output cannot be written: No space left on device\n"
+    told, more = errors.splitlines()
+    assert told == "error[output]: standard output cannot be written: No space left on device"
+    assert more == "  edgepack explain output tells more."
     assert process.returncode == 2
 
 

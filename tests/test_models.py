@@ -192,7 +192,7 @@ def test_nan_fails_the_gate_with_reports_and_may_still_be_shipped_marked(edgepac
 def test_outputs_that_are_not_a_row_a_sample_are_refused_by_name(edgepack, project, name, says):
     done = edgepack("build", project(name, {"x": _normal(40, 6)}, variants=["float32"]))
     assert done.returncode == 5, done.stderr
-    error = done.stderr[done.stderr.index("error:") :]
+    error = done.stderr[done.stderr.index("error[") :]
     assert "output 'y'" in error
     assert says in error
     assert "Error:" not in error

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -234,3 +235,23 @@ def test_metadata_that_is_no_json_names_no_layer(tmp_path, text):
     (tmp_path / "keras_metadata.pb").write_bytes(_field(1, _field(5, text)))
     (meta,) = messages.meta_graphs(_field(2, b""))
     assert pickled.pickled_layers(tmp_path, meta) == ()
+
+
+def test_the_docs_tell_what_is_found():
+    text = (HERE.parent / "docs/safety.md").read_text()
+    rows = re.findall(r"^\| (`.+?`) \| (.+?) \| (.+?) \| .+? \|$", text, re.MULTILINE)
+    told = {
+        name: (does, said) for names, does, said in rows for name in re.findall(r"`(\w+)`", names)
+    }
+    assert told.keys() == {*FOUND, *HARMLESS}
+    for name, ops in FOUND.items():
+        uses = [use(op, *by) for op, (_, by) in ops.items()]
+        says = "noted"
+        if refused(uses, ()) and name != "method":
+            says = (
+                "refused"
+                if refused(uses, (), ["serving_default"])
+                else "refused where that one is built"
+            )
+        assert told[name][1] == says, name
+    assert {told[name][1] for name in HARMLESS} == {"nothing"}

@@ -104,6 +104,8 @@ def test_wheel_holds_code_targets_and_example_and_nothing_else(wheel):
     assert sum(name.endswith(".png") for name in data) == 1797
     assert "edgepack/_data/calibration/digits/saved_model/saved_model.pb" in data
     assert {"edgepack/_data/targets/android.toml", "edgepack/_data/targets/ios.toml"} <= set(data)
+    pages = {f"edgepack/_data/errors/{page.name}" for page in (ROOT / "docs/errors").glob("*.md")}
+    assert {name for name in data if name.startswith("edgepack/_data/errors/")} == pages
     assert {name.split("/")[0].split("-")[0] for name in names} == {"edgepack"}
     assert not [name for name in names if "__pycache__" in name]
 
@@ -124,6 +126,12 @@ def test_base_install_lists_the_built_in_targets(base):
     assert done.returncode == 0, done.stderr
     assert "android" in done.stdout
     assert "ios" in done.stdout
+
+
+def test_base_install_explains_an_error(base):
+    done = base("explain", "unsafe-model")
+    assert done.returncode == 0, done.stderr
+    assert "allow_unsafe_ops" in done.stdout
 
 
 def test_base_install_names_the_extra_that_building_needs(base, tmp_path):

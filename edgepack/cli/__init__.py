@@ -41,7 +41,8 @@ def _run() -> int:
 def _unwritable(error: OSError) -> int:
     if isinstance(error, BrokenPipeError):
         return BROKEN_PIPE
-    sys.stderr.write(f"error: standard output cannot be written: {error.strerror}\n")
+    said = f"error[output]: standard output cannot be written: {error.strerror}"
+    sys.stderr.write(f"{said}\n  edgepack explain output tells more.\n")
     return USAGE
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from edgepack.cli import build, init, inspect, schema, targets, verify
+from edgepack.cli import build, explain, init, inspect, schema, targets, verify
 
 # Plain help: it comes up in half the time, and reads the same in a terminal, a log and a README.
 app = typer.Typer(
@@ -42,3 +42,4 @@ app.command("inspect")(inspect.inspect)
 app.command("init")(init.init)
 app.add_typer(targets.app, name="targets")
 app.command("schema")(schema.schema)
+app.command("explain")(explain.explain)

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgepack.cli.codes import BUG
-from edgepack.errors import OutputError
+from edgepack.errors import EdgepackError, OutputError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from edgepack.errors import EdgepackError
     from edgepack.records.base import Record
 
 WIDTH = 120  # columns of a table that goes to a file or a pipe
@@ -70,10 +69,11 @@ class Terminal:
     def fail(self, error: EdgepackError) -> None:
         """Say what went wrong: in words, or with --json as one line of JSON."""
         if not self.json:
-            self.note(f"{bold_red('error:')} {error}")
+            more = f"edgepack explain {error.code} tells more."
+            self.note(f"{bold_red(f'error[{error.code}]:')} {error}\n  {more}")
             return
         said = {"message": error.message, "where": error.where, "hint": error.hint}
-        self._fail_json(type(error).__name__, said, error.exit_code)
+        self._fail_json(type(error).__name__, error.code, said, error.exit_code)
 
     def crash(self, error: Exception) -> None:
         """Say that edgepack has a bug."""
@@ -83,12 +83,13 @@ class Terminal:
             self.note("".join(traceback.format_exception(error)).rstrip())
         said = f"{type(error).__name__}: {error}"
         if self.json:
-            self._fail_json("Bug", {"message": said, "where": "", "hint": ISSUES}, BUG)
+            found = {"message": said, "where": "", "hint": ISSUES}
+            self._fail_json("Bug", EdgepackError.code, found, BUG)
         else:
             self.note(f"{bold_red('bug in edgepack:')} {said}\n  {ISSUES}")
 
-    def _fail_json(self, kind: str, said: dict[str, str], code: int) -> None:
-        error = {"type": kind, **said, "exit_code": code}
+    def _fail_json(self, kind: str, code: str, said: dict[str, str], exit_code: int) -> None:
+        error = {"type": kind, "code": code, **said, "exit_code": exit_code}
         self.note(json.dumps({"error": error}, ensure_ascii=False))
 
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from graph_samples import field, node, saved
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -54,23 +55,6 @@ def _read_or_refuse(directory, data):
         assert reader.read(directory).path == str(directory)
 
 
-# The wire format, written here a second time, from the encoding's description.
-def _varint(value):
-    groups = [value & 0x7F]
-    while value := value >> 7:
-        groups.append(value & 0x7F)
-    return bytes([*(group | 0x80 for group in groups[:-1]), groups[-1]])
-
-
-def _field(number, kind, value):
-    key = _varint(number << 3 | kind)
-    if kind == 0:
-        return key + _varint(value)
-    if kind == 2:
-        return key + _varint(len(value)) + value
-    return key + value.to_bytes(8 if kind == 1 else 4, "little")
-
-
 numbers = st.integers(1, 9)
 flat = st.lists(
     st.one_of(
@@ -84,7 +68,7 @@ flat = st.lists(
 
 
 def _message(entries):
-    return b"".join(_field(*entry) for entry in entries)
+    return b"".join(field(*entry) for entry in entries)
 
 
 def _found(data):
@@ -111,7 +95,7 @@ def test_without_a_nested_field_lengths_are_right_and_all_others_stay(parts, num
         data = b""
         for inner, around in parts:
             held = [entry for entry in inner if not (drop and entry[0] == number)]
-            data += _field(2, 2, _message(held)) + _message([e for e in around if e[0] != 2])
+            data += field(2, 2, _message(held)) + _message([e for e in around if e[0] != 2])
         return data
 
     assert without(outer(drop=False), (2, number)) == outer(drop=True)
@@ -241,7 +225,7 @@ def _written(data):
 
 
 def _retagged(model):
-    tagged = without(GRAPH, (2, 1)) + _field(2, 2, _field(1, 2, _field(4, 2, b"train")))
+    tagged = without(GRAPH, (2, 1)) + field(2, 2, field(1, 2, field(4, 2, b"train")))
     (model / "saved_model.pb").write_bytes(tagged)
 
 
@@ -358,16 +342,16 @@ def test_tags_of_no_meta_graph_are_refused_with_all_there_are(model):
 def _retagged_all(*tags):
     """The graph once more for each set of tags, ahead of the one to serve."""
     held = b"".join(
-        _field(f.number, 2, GRAPH[f.start : f.end])
+        field(f.number, 2, GRAPH[f.start : f.end])
         for f in fields(GRAPH, *_span(GRAPH, 2))
         if f.number != 1
     )
-    more = [_field(2, 2, _field(1, 2, _tags(names)) + held) for names in tags]
+    more = [field(2, 2, field(1, 2, _tags(names)) + held) for names in tags]
     return _written(b"".join([*more, GRAPH]))
 
 
 def _tags(names):
-    return b"".join(_field(4, 2, name) for name in names)
+    return b"".join(field(4, 2, name) for name in names)
 
 
 def _span(data, number):
@@ -402,7 +386,7 @@ def test_a_broken_fingerprint_is_left_out(model):
 
 
 def test_the_serving_graph_is_taken_among_several(model):
-    other = _field(2, 2, _field(1, 2, _field(4, 2, b"train")))
+    other = field(2, 2, field(1, 2, field(4, 2, b"train")))
     (model / "saved_model.pb").write_bytes(other + GRAPH)
     assert reader.read(model).tags == ("serve",)
 
@@ -498,64 +482,40 @@ def test_a_directory_that_cannot_be_read_is_named(model):
         reader.read(model)
 
 
-def _node(name, op, inputs=(), function=""):
-    """A NodeDef; `function` becomes an attribute that names a function."""
-    data = _field(1, 2, name.encode()) + _field(2, 2, op.encode())
-    data += b"".join(_field(3, 2, one.encode()) for one in inputs)
-    if function:
-        value = _field(10, 2, _field(1, 2, function.encode()))
-        data += _field(5, 2, _field(1, 2, b"f") + _field(2, 2, value))
-    return data
-
-
-def _saved(nodes, functions=()):
-    """A SavedModel whose only signature fetches the node `out`."""
-    bodies = b""
-    for name, body in dict(functions).items():
-        inner = b"".join(_field(3, 2, node) for node in body)
-        bodies += _field(1, 2, _field(1, 2, _field(1, 2, name.encode())) + inner)
-    graph = b"".join(_field(1, 2, node) for node in nodes) + _field(2, 2, bodies)
-    info = _field(1, 2, b"out:0") + _field(2, 0, 1)
-    signature = _field(2, 2, _field(1, 2, b"y") + _field(2, 2, info))
-    entry = _field(1, 2, b"serving_default") + _field(2, 2, signature)
-    tags = _field(4, 2, b"serve")
-    return _field(2, 2, _field(1, 2, tags) + _field(2, 2, graph) + _field(5, 2, entry))
-
-
 def _calling(op, function=""):
-    return [_node("out", op, function=function)]
+    return [node("out", op, function=function)]
 
 
 @pytest.mark.parametrize(
     ("nodes", "functions", "stateful"),
     [
-        ([_node("out", "Identity", ["x"]), _node("x", "AssignAddVariableOp")], {}, True),
-        ([_node("out", "Identity", ["^x"]), _node("x", "AssignVariableOp")], {}, True),
-        ([_node("out", "Identity"), _node("restore", "AssignVariableOp")], {}, False),
-        (_calling("PartitionedCall", "f"), {"f": [_node("a", "AssignVariableOp")]}, True),
-        (_calling("PartitionedCall", "f"), {"g": [_node("a", "AssignVariableOp")]}, False),
-        (_calling("f"), {"f": [_node("a", "AssignSub")]}, True),
+        ([node("out", "Identity", ["x"]), node("x", "AssignAddVariableOp")], {}, True),
+        ([node("out", "Identity", ["^x"]), node("x", "AssignVariableOp")], {}, True),
+        ([node("out", "Identity"), node("restore", "AssignVariableOp")], {}, False),
+        (_calling("PartitionedCall", "f"), {"f": [node("a", "AssignVariableOp")]}, True),
+        (_calling("PartitionedCall", "f"), {"g": [node("a", "AssignVariableOp")]}, False),
+        (_calling("f"), {"f": [node("a", "AssignSub")]}, True),
         (
             _calling("While", "f"),
-            {"f": _calling("If", "g"), "g": [_node("a", "ResourceScatterNdUpdate")]},
+            {"f": _calling("If", "g"), "g": [node("a", "ResourceScatterNdUpdate")]},
             True,
         ),
         (_calling("PartitionedCall", "f"), {"f": _calling("PartitionedCall", "f")}, False),
-        ([_node("out", "Identity", ["out"])], {}, False),
-        *[([_node("out", op)], {}, True) for op in ("RngReadAndSkip", "StatefulUniform")],
-        *[([_node("out", op)], {}, True) for op in ("SparseApplyFtrl", "StridedSliceAssign")],
-        *[([_node("out", op)], {}, False) for op in ("ScatterNd", "TensorScatterUpdate")],
-        *[([_node("out", op)], {}, False) for op in ("StatefulPartitionedCall", "RandomUniform")],
+        ([node("out", "Identity", ["out"])], {}, False),
+        *[([node("out", op)], {}, True) for op in ("RngReadAndSkip", "StatefulUniform")],
+        *[([node("out", op)], {}, True) for op in ("SparseApplyFtrl", "StridedSliceAssign")],
+        *[([node("out", op)], {}, False) for op in ("ScatterNd", "TensorScatterUpdate")],
+        *[([node("out", op)], {}, False) for op in ("StatefulPartitionedCall", "RandomUniform")],
     ],
 )
 def test_a_model_is_stateful_where_inference_assigns(tmp_path, nodes, functions, stateful):
-    (tmp_path / "saved_model.pb").write_bytes(_saved(nodes, functions))
+    (tmp_path / "saved_model.pb").write_bytes(saved(nodes, functions))
     assert reader.read(tmp_path).stateful is stateful
 
 
 def test_a_graph_of_twenty_thousand_nodes_is_read_within_a_second(tmp_path):
-    chain = [_node(f"n{i}", "Identity", [f"n{i + 1}"], "f") for i in range(20_000)]
-    (tmp_path / "saved_model.pb").write_bytes(_saved([*chain, *_calling("While", "n0")]))
+    chain = [node(f"n{i}", "Identity", [f"n{i + 1}"], "f") for i in range(20_000)]
+    (tmp_path / "saved_model.pb").write_bytes(saved([*chain, *_calling("While", "n0")]))
     start = time.process_time()
     facts = reader.read(tmp_path)
     assert time.process_time() - start < 1

@@ -29,7 +29,12 @@ class Field(NamedTuple):
     end: int
 
 
-def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
+def varint(data: bytes, at: int, end: int) -> tuple[int, int]:
+    """An integer at a byte, and the byte after it.
+
+    Raises:
+        WireError: it does not end before `end`, or is longer than any integer.
+    """
     if at < end and (first := data[at]) < MORE:  # nearly all are one byte
         return first, at + 1
     result = shift = 0
@@ -50,13 +55,13 @@ def fields(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Fiel
     """
     at, end = start, len(data) if end is None else end
     while at < end:
-        key, at = _varint(data, at, end)
+        key, at = varint(data, at, end)
         number, kind = key >> 3, key & 7
         if kind == BYTES:
-            size, at = _varint(data, at, end)
+            size, at = varint(data, at, end)
             stop, value = at + size, 0
         elif kind == VARINT:
-            value, stop = _varint(data, at, end)
+            value, stop = varint(data, at, end)
         elif kind in {FIXED64, FIXED32}:
             stop = at + (8 if kind == FIXED64 else 4)
             value = int.from_bytes(data[at:stop], "little")
@@ -85,6 +90,10 @@ class Message:
         """Every string of a repeated field; bytes that are not UTF-8 are replaced."""
         return [self._data[f.start : f.end].decode("utf-8", "replace") for f in self._found(number)]
 
+    def raw(self, number: int) -> list[bytes]:
+        """The bytes of a repeated field, unread."""
+        return [self._data[f.start : f.end] for f in self._found(number)]
+
     def text(self, number: int) -> str:
         """A string, the last one where it is repeated, or nothing."""
         return "".join(self.texts(number)[-1:])
@@ -99,7 +108,7 @@ class Message:
         for field in self._found(number):
             at = field.start
             while at < field.end:
-                value, at = _varint(self._data, at, field.end)
+                value, at = varint(self._data, at, field.end)
                 found.append(value)
         return found
 

@@ -202,7 +202,9 @@ def graph(meta: MetaGraph) -> Graph:
 
 
 def _nodes(message: Message, number: int) -> tuple[Node, ...]:
-    return tuple(
-        Node(node.text(1), node.text(2), tuple(node.texts(3)), node)
-        for node in message.messages(number)
-    )
+    return tuple(map(_node, message.messages(number)))
+
+
+def _node(message: Message) -> Node:
+    names, ops, inputs = message.texts_of(1, 2, 3)
+    return Node("".join(names[-1:]), "".join(ops[-1:]), tuple(inputs), message)

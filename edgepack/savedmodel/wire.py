@@ -94,6 +94,14 @@ class Message:
         """The bytes of a repeated field, unread."""
         return [self._data[f.start : f.end] for f in self._found(number)]
 
+    def texts_of(self, *numbers: int) -> list[list[str]]:
+        """What `texts` gives for each of several fields, all in one pass."""
+        found: dict[int, list[str]] = {number: [] for number in numbers}
+        for number, _, start, end in self._fields:
+            if number in found:
+                found[number].append(self._data[start:end].decode("utf-8", "replace"))
+        return list(found.values())
+
     def text(self, number: int) -> str:
         """A string, the last one where it is repeated, or nothing."""
         return "".join(self.texts(number)[-1:])

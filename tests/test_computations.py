@@ -259,3 +259,63 @@ def test_a_signature_that_takes_features_is_named_beside_one_that_takes_examples
 def test_examples_are_taken_where_nothing_else_is(written):
     facts = _estimator(written, regress=signature(inputs=EXAMPLES))
     assert reader.select_signature(facts).name == "serving_default"
+
+
+WILD = ROOT.parent / "shared/data/wild"
+LSTM = ("LSTM", "lists in StatelessWhile")
+
+
+@pytest.mark.skipif(not WILD.exists(), reason="needs SavedModels from the wild")
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "breizhn__DTLN/0",
+            {
+                "stateful": True,
+                "parameters": 987777,
+                "fixed_batch": 1,
+                "select_ops": ("Angle", "IRFFT"),
+                "recurrent": ("LSTM", "lists in While"),
+                "control_flow": ("While",),
+            },
+        ),
+        (
+            "k1n5-bt__tajik-farsi_translitilation/0",
+            {
+                "parameters": 375896,
+                "open_dimensions": ("input_2: axis 1",),
+                "recurrent": LSTM,
+                "control_flow": ("StatelessWhile",),
+            },
+        ),
+        (
+            "tensorflow__serving/1",
+            {"parameters": 2, "reference_variables": 2, "devices": ("/device:GPU:0",)},
+        ),
+        (
+            "Huyrose1994__Google-Two-Tower-Retrival/0",
+            {"parameters": 116641, "strings": ("movie_title", "user_id"), "tables": 2},
+        ),
+        ("zainakh__bci-representation-learning/0", {"parameters": 725825}),
+    ],
+)
+def test_models_in_the_wild_give_away_what_matters(name, expected):
+    facts = reader.read(WILD / name)
+    found = facts.computation(reader.select_signature(facts))
+    assert found.model_dump(exclude={"name", "ops"}, exclude_defaults=True) == expected
+
+
+@pytest.mark.skipif(not WILD.exists(), reason="needs SavedModels from the wild")
+@pytest.mark.parametrize(
+    ("name", "trait", "value"),
+    [
+        ("marvinschmitt__DeepLearning-Bomberman/0", "unknown_types", ("_TFPTypeSpec",)),
+        ("breizhn__DTLN/0", "keras_version", "2.3.0-tf"),
+        ("C242-PS045-Career-Match__Cloud-Computing/0", "keras_version", "3"),
+        ("wookey9__gNB_Simulator_MC/0", "optimizers", 1),
+        ("MurphyAdam__flask-ai/0", "metrics", 4),
+    ],
+)
+def test_models_in_the_wild_give_away_who_wrote_them(name, trait, value):
+    assert getattr(reader.read(WILD / name), trait) == value

@@ -163,6 +163,9 @@ def _ops(computed: Computation) -> Outlook | None:
     if select:
         reason = f"needs Select-TF ops, which are off by default: {_listed(select)}"
         return Outlook(precision="float32", expected="unlikely", reason=reason)
+    if computed.unknown_lengths:
+        reason = "its text is padded to no fixed length (RaggedTensorToTensor without a shape)"
+        return Outlook(precision="float32", expected="unlikely", reason=reason)
     return None
 
 

@@ -16,6 +16,7 @@ from graph_samples import (
     saved,
     signature,
     text,
+    varint,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -186,6 +187,33 @@ def test_what_a_graph_gives_away(written, nodes, trait, value):
 )
 def test_recurrence_shows_in_ops_and_in_names_of_functions(found, functions, signs):
     assert recurrent(found, functions) == signs
+
+
+def _padded(value, kind=9):
+    """Text padded to the shape that a constant holds, as TensorProto fields."""
+    tensor = entry(5, "value", field(8, 2, field(1, 0, kind) + value))
+    return [node("out", "RaggedTensorToTensor", ["to:0"]), node("to", "Const") + tensor]
+
+
+OPEN_ENDED = b"\xff" * 8
+
+
+@pytest.mark.parametrize(
+    ("nodes", "unknown"),
+    [
+        (_padded(field(4, 2, OPEN_ENDED + OPEN_ENDED)), True),
+        (_padded(field(4, 2, OPEN_ENDED + (250).to_bytes(8, "little"))), False),
+        (_padded(field(4, 2, b"\1\0\0\0" + OPEN_ENDED[:4]), kind=3), True),
+        (_padded(field(10, 2, varint((1 << 64) - 1))), True),
+        (_padded(field(10, 0, -1)), True),
+        (_padded(field(10, 2, varint(1) + varint(20))), False),
+        (_padded(b""), False),
+        ([node("out", "RaggedTensorToTensor", ["to:0"]), node("to", "Pack")], False),
+        ([node("out", "RaggedTensorToTensor")], False),
+    ],
+)
+def test_text_that_is_padded_to_no_length_is_told(written, nodes, unknown):
+    assert _only(written(saved(nodes))).unknown_lengths is unknown
 
 
 def _user(kind):

@@ -96,7 +96,8 @@ def _computed(one: Computation) -> Iterator[str]:
 
 def _strings(one: Computation) -> str:
     tables = _counted(one.tables, "lookup table") if one.tables else ""
-    return "; ".join(filter(None, (_named("takes strings", one.strings), tables)))
+    lengths = "padded to no fixed length" if one.unknown_lengths else ""
+    return "; ".join(filter(None, (_named("takes strings", one.strings), tables, lengths)))
 
 
 def _counted(count: int, noun: str) -> str:

@@ -54,6 +54,9 @@ class Computation(Record):
     gradients: tuple[str, ...] = Field((), description="ops that compute gradients")
     strings: tuple[str, ...] = Field((), description="inputs that take strings")
     tables: int = Field(0, description="lookup tables that it reads")
+    unknown_lengths: bool = Field(
+        False, description="pads rows of text to the longest, so that no length is known before"
+    )
     reference_variables: int = Field(0, description="variables of TensorFlow 1's reference types")
     devices: tuple[str, ...] = Field((), description="devices that ops are pinned to")
 

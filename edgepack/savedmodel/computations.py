@@ -12,6 +12,7 @@ from edgepack.records.tensors import OpUse
 from edgepack.savedmodel import ops
 from edgepack.savedmodel.functions import FUNCTION, bodies
 from edgepack.savedmodel.messages import REFERENCE, declared_shape
+from edgepack.savedmodel.ragged import pads_to_longest
 from edgepack.savedmodel.reach import SIGNATURE, calls, reaches
 from edgepack.savedmodel.recurrence import recurrent
 from edgepack.savedmodel.state import assigns
@@ -90,6 +91,7 @@ def _computation(signature: Signature, part: Part, functions: frozenset[str]) ->
         gradients=_sorted(name for name in counts if ops.GRADIENT.fullmatch(name)),
         strings=tuple(tensor.name for tensor in signature.inputs if tensor.dtype == "string"),
         tables=len({node.name for node in part.of(ops.TABLES)}),
+        unknown_lengths=pads_to_longest(part.nodes),
         reference_variables=_references(part),
         devices=_sorted(_devices(part)),
     )

@@ -73,6 +73,12 @@ def test_each_signature_has_its_own_state(written):
     assert facts.stateful
 
 
+def test_what_initialises_a_model_is_no_signature_to_compute(written):
+    given = {"__saved_model_init_op": signature(), "serving_default": signature(inputs=[X])}
+    facts = written(saved([node("out", "Relu")], signatures=given))
+    assert _only(facts).name == "serving_default"
+
+
 def test_what_an_input_replaces_is_not_run(written):
     nodes = [node("out", "Relu", ["x:0"]), node("x", "Identity", ["read"]), node("read", "PyFunc")]
     facts = written(saved(nodes, signatures={"serving_default": signature(inputs=[X])}))
@@ -166,6 +172,10 @@ def test_inputs_give_away_batch_and_unknown_dimensions(written, inputs, batch, u
         ([node("out", "LookupTableFindV2", ["t"]), node("t", "HashTableV2")], "tables", 1),
         ([node("out", "VarHandleOp", dims=(2, 3))], "parameters", 6),
         ([node("out", "VarHandleOp", dims=(2, -1))], "parameters", 0),
+        ([node("out", "VarHandleOp", dims=())], "parameters", 1),
+        ([node("out", "VarHandleOp", dims=(-2, -2))], "parameters", 0),
+        ([node("out", "VarHandleOp", dims=(2**62, 2**62))], "parameters", 0),
+        ([node("out", "VarHandleOp", dims=(2**62,) * 500)], "parameters", 0),
     ],
 )
 def test_what_a_graph_gives_away(written, nodes, trait, value):
@@ -183,6 +193,8 @@ def test_what_a_graph_gives_away(written, nodes, trait, value):
         ([], ["__inference_standard_lstm_1234_specialized_for_a"], ("LSTM",)),
         ([], ["__forward_gpu_gru_with_fallback_88"], ("GRU",)),
         ([], ["__inference_call_12"], ()),
+        ([], ["standard_lstmish"], ()),
+        ([], ["standard_lstm" + "_a" * 5000 + "-"], ("LSTM",)),
     ],
 )
 def test_recurrence_shows_in_ops_and_in_names_of_functions(found, functions, signs):

@@ -19,11 +19,14 @@ from edgepack.savedmodel.state import assigns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from collections.abc import Set as AbstractSet
 
     from edgepack.records.tensors import Signature, Tensor
     from edgepack.savedmodel.messages import Graph, MetaGraph, Node
 
 OPEN = -1
+MAX_RANK = 254  # tensorflow/core/framework/tensor_shape.h
+MAX_SIZE = 2**63 - 1
 PLACEHOLDERS = frozenset(("Placeholder", "PlaceholderV2", "PlaceholderWithDefault"))
 CPU = re.compile(r".*device:CPU:\d+", re.IGNORECASE)
 
@@ -44,15 +47,18 @@ def computations(meta: MetaGraph, graph: Graph, called: Iterable[Signature]) -> 
     """What computing each of these signatures, or functions, involves."""
     reached = {reach.name: reach for reach in reaches(meta, graph)}
     traces = bodies(meta)
-    known = frozenset(graph.functions)
+    nodes = {node.name: node for node in graph.nodes}
     found = []
     for signature in called:
         if signature.method == FUNCTION:
-            part = _part(graph, frozenset(), _closure(graph, traces[signature.name]))
-        else:
-            reach = reached[SIGNATURE + signature.name]
-            part = _part(graph, reach.nodes, reach.functions)
-        found.append(_computation(signature, part, known))
+            outer, functions = frozenset[str](), _closure(graph, traces[signature.name])
+        elif reach := reached.get(SIGNATURE + signature.name):
+            outer, functions = reach.nodes, reach.functions
+        else:  # what initialises a model is run on loading
+            continue
+        inner = [node for name in sorted(functions) for node in graph.functions[name]]
+        part = Part((*(nodes[name] for name in sorted(outer)), *inner), functions)
+        found.append(_computation(signature, part, graph.functions.keys()))
     return found
 
 
@@ -67,13 +73,7 @@ def _closure(graph: Graph, name: str) -> frozenset[str]:
     return frozenset(seen)
 
 
-def _part(graph: Graph, nodes: frozenset[str], functions: frozenset[str]) -> Part:
-    inner = [node for name in sorted(functions) for node in graph.functions[name]]
-    outer = [node for node in graph.nodes if node.name in nodes]
-    return Part((*outer, *inner), functions)
-
-
-def _computation(signature: Signature, part: Part, functions: frozenset[str]) -> Computation:
+def _computation(signature: Signature, part: Part, functions: AbstractSet[str]) -> Computation:
     counts = Counter(node.op for node in part.nodes)
     needs = ops.sort_out(counts.keys() - functions)
     return Computation(
@@ -88,7 +88,7 @@ def _computation(signature: Signature, part: Part, functions: frozenset[str]) ->
         unconvertible_ops=needs.unconvertible,
         control_flow=_sorted(counts.keys() & ops.CONTROL_FLOW),
         recurrent=recurrent(counts, part.functions),
-        gradients=_sorted(name for name in counts if ops.GRADIENT.fullmatch(name)),
+        gradients=_sorted(name for name in counts if ops.GRADIENT.search(name)),
         strings=tuple(tensor.name for tensor in signature.inputs if tensor.dtype == "string"),
         tables=len({node.name for node in part.of(ops.TABLES)}),
         unknown_lengths=pads_to_longest(part.nodes),
@@ -104,7 +104,10 @@ def _sorted(names: Iterable[str]) -> tuple[str, ...]:
 def _size(variable: Node) -> int:
     """Numbers in a variable; none where the graph does not tell its shape."""
     shape = declared_shape(variable)
-    return prod(shape) if shape is not None and OPEN not in shape else 0
+    if shape is None or min(shape, default=0) < 0 or len(shape) > MAX_RANK:
+        return 0
+    size = prod(shape)
+    return size if size <= MAX_SIZE else 0
 
 
 def _fixed_batch(inputs: tuple[Tensor, ...]) -> int | None:

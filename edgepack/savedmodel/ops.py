@@ -32,8 +32,8 @@ TABLES = frozenset(
     for kind in ("HashTable", "MutableDenseHashTable", "MutableHashTable")
     for version in ("", "V2")
 )
-# The backward pass; a few forward ops are named like it because they are gradients elsewhere.
-GRADIENT = re.compile(r"(?!PreventGradient|StopGradient)\w*(Grad(V\d)?|Backprop(Filter|V\d)\w*)")
+# The backward pass. Conv2DBackpropInput is a transposed convolution, too.
+GRADIENT = re.compile(r"Grad(V\d)?$|Backprop(Filter|V\d)")
 
 
 class Needs(NamedTuple):

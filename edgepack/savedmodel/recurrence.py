@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 FUSED = re.compile(r"Cudnn(RNN|LSTM|GRU)\w*|(Block)?LSTM(Block)?(Cell)?(V2)?|GRUBlockCell")
 LISTS = re.compile(r"TensorList(Reserve|FromTensor|Stack|SetItem)|TensorArray(V2|V3)?")
 # keras/layers/rnn: standard_lstm, gpu_gru_with_fallback, ...; as `__inference_standard_lstm_123`.
-KERAS = re.compile(r"\w*?(?:standard|gpu|cudnn|defun)_(lstm|gru)(?:_with_fallback)?(?:_\w+)*")
+KERAS = re.compile(r"(?:standard|gpu|cudnn|defun)_(lstm|gru)(?=_|$)")
 
 
 def recurrent(ops: Collection[str], functions: Collection[str]) -> tuple[str, ...]:
@@ -28,7 +28,7 @@ def recurrent(ops: Collection[str], functions: Collection[str]) -> tuple[str, ..
 
 def _signs(ops: Collection[str], functions: Collection[str]) -> Iterator[str]:
     yield from (op for op in ops if FUSED.fullmatch(op))
-    yield from (found[1].upper() for name in functions if (found := KERAS.fullmatch(name)))
+    yield from (found[1].upper() for name in functions if (found := KERAS.search(name)))
     loops = LOOPS & set(ops)
     lists = any(map(LISTS.fullmatch, ops))
     if loops and lists:

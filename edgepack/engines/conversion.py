@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+import traceback
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgepack.engines.cuts import cut
 from edgepack.engines.graphs import SERVE
 from edgepack.engines.importing import import_tensorflow
 from edgepack.engines.refusals import refusal, unsupported_ops
+from edgepack.engines.rewrites import rewritten
 from edgepack.errors import ConversionError, ModelError, SelectOpsError
 from edgepack.records.facts import Repair
 from edgepack.tflite import reader
@@ -17,17 +20,15 @@ from edgepack.tflite import reader
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from edgepack.engines.programs import Program
-    from edgepack.records.stages import SourceModel
+    from edgepack.records.stages import DeviceInput, SourceModel
 
 LIST_OP = "TensorListReserve"
 SINGLE_BATCH = Repair(
     what="converted the lists of recurrent layers for one sample at a time",
     why="their element shape depends on the batch, which TFLite's builtin ops need to know",
-)
-FROZEN = Repair(
-    what="converted the graph with its variables frozen to constants",
-    why="the converter could not follow them through the model's functions",
 )
 FLOAT32 = "float32.tflite"
 
@@ -39,6 +40,7 @@ class Converted:
     content: bytes
     repairs: tuple[Repair, ...] = ()
     select_ops: tuple[str, ...] = ()
+    prepared: tuple[DeviceInput, ...] = ()
 
 
 def convert_program(
@@ -53,10 +55,11 @@ def convert_program(
         try:
             return _converted(source, _saved(program, source, shapes, Path(scratch, "model")))
         except ModelError as first:
-            flat = _flat(program, source, shapes, Path(scratch))
-            if flat is None:
-                raise first from None  # what the flat graph lacks is not what is wrong
-            return flat
+            try:
+                return _flat(program, source, shapes, _Refused(first, Path(scratch)))
+            except Exception:  # noqa: BLE001 - one more way to try, and whatever ends it
+                traceback.print_exc()
+            raise first from None  # what the flat graph lacks is not what is wrong
 
 
 def _saved(
@@ -69,15 +72,35 @@ def _saved(
     return into
 
 
+@dataclass(frozen=True)
+class _Refused:
+    """Why the model as it is does not convert, and where to work on it."""
+
+    error: ModelError
+    scratch: Path
+
+    @property
+    def ops(self) -> tuple[str, ...]:
+        """Those that the converter has no builtin for."""
+        return unsupported_ops(str(self.error.__cause__))
+
+
 def _flat(
-    program: Program, source: SourceModel, shapes: Mapping[str, tuple[int, ...]], scratch: Path
-) -> Converted | None:
-    try:
-        program.frozen(shapes).save(scratch / "frozen")
-        made = _converted(source, scratch / "frozen")
-    except Exception:  # noqa: BLE001 - one more way to try, and whatever ends it
-        return None
-    return Converted(made.content, (FROZEN, *made.repairs), made.select_ops)
+    program: Program, source: SourceModel, shapes: Mapping[str, tuple[int, ...]], refused: _Refused
+) -> Converted:
+    """Convert the frozen graph; where strings are in the way, the part after them."""
+
+    def probe(tensors: list[str], sample: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        return program.preparation(shapes, {name: name for name in tensors})(sample)
+
+    frozen = program.frozen(shapes)
+    parts = None if source.others else cut(frozen, refused.ops, probe)
+    device, repairs = rewritten((parts.device if parts else frozen).settled())
+    device.save(refused.scratch / "device")
+    made = _converted(source, refused.scratch / "device")
+    first = (parts.repair,) if parts else program.freezing
+    prepared = parts.inputs if parts else ()
+    return replace(made, repairs=(*first, *repairs, *made.repairs), prepared=prepared)
 
 
 def _converted(source: SourceModel, saved: Path) -> Converted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from edgepack.engines.importing import import_tensorflow
@@ -30,26 +30,42 @@ class Frozen:
         graph_def: the graph.
         ports: its signatures.
         specs: dtype and pinned shape of each input, by tensor name.
+        constants: values of tensors that need not be computed, by tensor name.
+        captures: handles of tables that the graph reads, by tensor name.
     """
 
     graph_def: Any
     ports: dict[str, Ports]
     specs: dict[str, Any]
+    constants: dict[str, Any] = field(default_factory=dict)
+    captures: dict[str, Any] = field(default_factory=dict)
 
-    def with_graph(self, graph_def: Any) -> Frozen:
-        """The same signatures over another graph."""
-        return replace(self, graph_def=graph_def)
+    def settled(self) -> Frozen:
+        """The same with placeholders of the pinned shapes, and constants, in the graph itself."""
+        tf = import_tensorflow()
+        with tf.Graph().as_default() as graph:
+            feeds = self._import()
+            return replace(
+                self,
+                graph_def=graph.as_graph_def(),
+                ports={
+                    name: Ports({key: feeds[t] for key, t in p.inputs.items()}, p.outputs)
+                    for name, p in self.ports.items()
+                },
+                specs={feeds[tensor]: spec for tensor, spec in self.specs.items()},
+                constants={},
+            )
 
     def save(self, directory: Path) -> None:
-        """Write it as a SavedModel of TensorFlow 1's kind, whose names may be any text."""
+        """Write it, settled, as a SavedModel of TensorFlow 1's kind: names may be any text."""
         tf = import_tensorflow()
         v1 = tf.compat.v1
         with tf.Graph().as_default() as graph:
-            feeds = self._import()
+            tf.graph_util.import_graph_def(self.graph_def, name="")
             definitions = {
                 name: v1.saved_model.build_signature_def(
-                    {key: _info(feeds[tensor]) for key, tensor in ports.inputs.items()},
-                    {key: _info(graph.get_tensor_by_name(t)) for key, t in ports.outputs.items()},
+                    _infos(graph, ports.inputs),
+                    _infos(graph, ports.outputs),
                     v1.saved_model.PREDICT_METHOD_NAME,
                 )
                 for name, ports in self.ports.items()
@@ -59,22 +75,57 @@ class Frozen:
                 builder.add_meta_graph_and_variables(session, [SERVE], definitions)
                 builder.save()
 
-    def _import(self) -> dict[str, Any]:
-        """Put the graph into TensorFlow's current one, behind placeholders of pinned shapes."""
+    def function(self, tensors: Mapping[str, str]) -> Any:
+        """A function of the only signature's inputs to tensors of the graph, by name."""
+        tf = import_tensorflow()
+        [ports] = self.ports.values()
+
+        def run(**feed: Any) -> dict[str, Any]:
+            fed = {ports.inputs[name]: value for name, value in feed.items()}
+            graph = tf.compat.v1.get_default_graph()
+            tables = {name: graph.capture(handle) for name, handle in self.captures.items()}
+            found = tf.graph_util.import_graph_def(
+                self.graph_def,
+                input_map={**fed, **tables},
+                return_elements=list(tensors.values()),
+                name="",
+            )
+            return dict(zip(tensors, found, strict=True))
+
+        wanted = {name: self.specs[tensor] for name, tensor in ports.inputs.items()}
+        return tf.function(run).get_concrete_function(**wanted)
+
+    def _import(self) -> dict[str, str]:
+        """Put the graph into TensorFlow's current one; names of its new inputs by old ones."""
         tf = import_tensorflow()
         nodes = {node.name for node in self.graph_def.node}
         feeds = {
             tensor: tf.compat.v1.placeholder(spec.dtype, spec.shape, f"edgepack_input_{number}")
             for number, (tensor, spec) in enumerate(self.specs.items())
         }
-        used = {tensor: feed for tensor, feed in feeds.items() if node_of(tensor) in nodes}
+        known = {tensor: tf.constant(value) for tensor, value in self.constants.items()}
+        mapped = {**feeds, **known}
+        used = {tensor: feed for tensor, feed in mapped.items() if node_of(tensor) in nodes}
         tf.graph_util.import_graph_def(self.graph_def, input_map=used, name="")
-        return feeds
+        return {tensor: feed.name for tensor, feed in feeds.items()}
 
 
 def node_of(tensor: str) -> str:
     """The node that makes a tensor, from the tensor's name or a node's input: ^n, n and n:0."""
     return tensor.removeprefix("^").partition(":")[0]
+
+
+def without_controls(graph_def: Any) -> Any:
+    """The graph without its control dependencies, which only order what constants do not need.
+
+    A constant keeps its own: in a loop of TensorFlow 1 they say which frame it belongs to.
+    """
+    for node in graph_def.node:
+        if node.op != "Const":
+            kept = [name for name in node.input if not name.startswith("^")]
+            node.ClearField("input")
+            node.input.extend(kept)
+    return graph_def
 
 
 def pinned(shape: Any, wanted: tuple[int, ...] | None) -> Any:
@@ -102,5 +153,6 @@ def specs(inputs: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> d
     }
 
 
-def _info(tensor: Any) -> Any:
-    return import_tensorflow().compat.v1.saved_model.build_tensor_info(tensor)
+def _infos(graph: Any, tensors: Mapping[str, str]) -> dict[str, Any]:
+    build = import_tensorflow().compat.v1.saved_model.build_tensor_info
+    return {key: build(graph.get_tensor_by_name(tensor)) for key, tensor in tensors.items()}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
 from edgepack.engines.functions import as_signature, traced
-from edgepack.engines.graphs import Frozen, Ports, node_of, specs
+from edgepack.engines.graphs import Frozen, Ports, node_of, specs, without_controls
 from edgepack.engines.importing import import_tensorflow
 from edgepack.errors import SignatureError
+from edgepack.records.facts import Repair
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -20,10 +21,16 @@ if TYPE_CHECKING:
     from edgepack.records.stages import SourceModel
 
 Arrays = dict[str, "NDArray[Any]"]
+FROZEN = Repair(
+    what="converted the graph with its variables frozen to constants",
+    why="the converter could not follow them through the model's functions",
+)
 
 
 class Program(Protocol):
     """A loaded model that answers, and that can be written again for the converter."""
+
+    freezing: ClassVar[tuple[Repair, ...]]  # what it means for this kind to be converted frozen
 
     def __call__(self, feed: Mapping[str, NDArray[Any]]) -> Arrays:
         """Answer to one batch of the first signature's inputs, from the initial state."""
@@ -34,9 +41,16 @@ class Program(Protocol):
     def frozen(self, shapes: Mapping[str, tuple[int, ...]]) -> Frozen:
         """The first signature as a flat graph of constants, with pinned shapes."""
 
+    def preparation(
+        self, shapes: Mapping[str, tuple[int, ...]], tensors: Mapping[str, str]
+    ) -> Callable[[Mapping[str, NDArray[Any]]], Arrays]:
+        """A function from one sample's inputs to tensors of the frozen graph, by name."""
+
 
 class ObjectProgram:
     """Loaded from its object graph, as TensorFlow 2 does."""
+
+    freezing: ClassVar[tuple[Repair, ...]] = (FROZEN,)
 
     def __init__(self, source: SourceModel) -> None:
         tf = import_tensorflow()
@@ -78,12 +92,13 @@ class ObjectProgram:
         function = self._pinned(self._main, shapes)
         flat = convert_variables_to_constants_v2(function, lower_control_flow=False)
         own = len(function.inputs) - len(function.captured_inputs)
-        names = [tensor.name for tensor in function.inputs[:own]]
-        inputs = {node_of(name): name for name in names}
+        names = [tensor.name for tensor in function.inputs]
+        handles = dict(zip(names[own:], function.captured_inputs, strict=True))
+        inputs = {node_of(name): name for name in names[:own]}
         outputs = dict(zip(sorted(function.structured_outputs), flat.outputs, strict=True))
         found = dict(_inputs(function))
         return Frozen(
-            graph_def=flat.graph.as_graph_def(),
+            graph_def=without_controls(flat.graph.as_graph_def()),
             ports={
                 self._name(): Ports(
                     {name: inputs[name] for name in found},
@@ -91,7 +106,21 @@ class ObjectProgram:
                 )
             },
             specs={inputs[name]: spec for name, spec in found.items()},
+            captures={t.name: handles[t.name] for t in flat.inputs if t.name in handles},
         )
+
+    def preparation(
+        self, shapes: Mapping[str, tuple[int, ...]], tensors: Mapping[str, str]
+    ) -> Callable[[Mapping[str, NDArray[Any]]], Arrays]:
+        """See `Program`."""
+        tf = import_tensorflow()
+        function = self.frozen(shapes).function(tensors)
+
+        def prepare(feed: Mapping[str, NDArray[Any]]) -> Arrays:
+            answer = function(**{name: tf.constant(array) for name, array in feed.items()})
+            return {name: value.numpy() for name, value in answer.items()}
+
+        return prepare
 
     def _name(self) -> str:
         return next(name for name, function in self._functions.items() if function is self._main)
@@ -118,6 +147,8 @@ class ObjectProgram:
 
 class SessionProgram:
     """Loaded into a session, as TensorFlow 1 does: any SavedModel's graph, its objects unread."""
+
+    freezing: ClassVar[tuple[Repair, ...]] = ()  # it is never converted otherwise
 
     def __init__(self, source: SourceModel) -> None:
         from tensorflow.python.saved_model.loader_impl import SavedModelLoader
@@ -161,7 +192,22 @@ class SessionProgram:
             tensors = {n: self._graph.get_tensor_by_name(t) for n, t in ports.inputs.items()}
             for name, spec in specs(tensors, shapes).items():
                 wanted[ports.inputs[name]] = spec
-        return Frozen(graph_def=constant, ports=dict(self._ports), specs=wanted)
+        return Frozen(graph_def=without_controls(constant), ports=dict(self._ports), specs=wanted)
+
+    def preparation(
+        self,
+        shapes: Mapping[str, tuple[int, ...]],  # noqa: ARG002 - the session's graph has its own
+        tensors: Mapping[str, str],
+    ) -> Callable[[Mapping[str, NDArray[Any]]], Arrays]:
+        """See `Program`."""
+        ports = self._ports[self._source.signature]
+
+        def prepare(feed: Mapping[str, NDArray[Any]]) -> Arrays:
+            fed = {ports.inputs[name]: array for name, array in feed.items()}
+            answer: Arrays = self._session.run(dict(tensors), fed)
+            return {name: np.asarray(value) for name, value in answer.items()}
+
+        return prepare
 
     def _restore(self) -> None:
         with self._graph.as_default():

@@ -17,13 +17,15 @@ from edgepack.engines.loading import batches, load
 from edgepack.records.stages import Conversion
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from edgepack.records.dataset import Outputs, SplitData
     from edgepack.records.stages import SourceModel
+
+    Answer = tuple[int, dict[str, NDArray[Any]]]
 
 
 def convert(
@@ -49,7 +51,24 @@ def convert(
         tensorflow_git_version=tf.version.GIT_VERSION,
         repairs=(*loaded.repairs, *made.repairs),
         select_ops=made.select_ops,
+        prepared=made.prepared,
+        shapes=dict(shapes or {}),
     )
+
+
+def prepare_inputs(
+    source: SourceModel, conversion: Conversion, split: SplitData, directory: Path
+) -> Outputs:
+    """Compute what an app has to prepare for the file, for every sample of a split.
+
+    Raises:
+        ModelError: the source fails on a sample.
+    """
+    tensors = {one.name: one.tensor for one in conversion.prepared}
+    prepare = load(source).program.preparation(conversion.shapes, tensors)
+    arrays = {name: open_array(ref) for name, ref in split.inputs.items()}
+    answers = ((row, prepare(batch)) for row, batch in batches(arrays, split.samples, 1))
+    return _written(answers, split.samples, directory, 1)
 
 
 def predict(source: SourceModel, split: SplitData, directory: Path) -> Outputs:
@@ -60,15 +79,20 @@ def predict(source: SourceModel, split: SplitData, directory: Path) -> Outputs:
     """
     model = load(source)
     arrays = {name: open_array(ref) for name, ref in split.inputs.items()}
+    size = model.batch_of(arrays)
+    answers = ((start, model(batch)) for start, batch in batches(arrays, split.samples, size))
+    return _written(answers, split.samples, directory, size)
+
+
+def _written(answers: Iterator[Answer], samples: int, directory: Path, size: int) -> Outputs:
+    """Answers to `size` samples at a time, on disk as they come."""
     outputs: Outputs | None = None
     written: dict[str, NDArray[Any]] = {}
-    size = model.batch_of(arrays)
-    for start, batch in batches(arrays, split.samples, size):
-        answer = model(batch)
+    for start, answer in answers:
         require_rows(answer, size)
         if outputs is None:
-            outputs = create_outputs(answer, split.samples, directory)
+            outputs = create_outputs(answer, samples, directory)
             written = open_outputs(outputs)
-        write_rows(answer, written, start, min(start + size, split.samples))
+        write_rows(answer, written, start, min(start + size, samples))
     assert outputs is not None  # a split of no samples never gets here
     return outputs

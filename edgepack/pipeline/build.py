@@ -14,7 +14,7 @@ from edgepack.errors import DatasetError, UsageError
 from edgepack.files import write_atomic
 from edgepack.measure.machine import machine
 from edgepack.pipeline import baseline as releases
-from edgepack.pipeline import compose, diagnose, making, running, timing, variants
+from edgepack.pipeline import compose, diagnose, feeding, making, running, timing, variants
 from edgepack.pipeline import plan as plans
 from edgepack.pipeline.compose import Outcome
 from edgepack.pipeline.session import Session
@@ -93,11 +93,12 @@ def _measure(session: Session, plan: Plan, release: Release | None) -> _Measured
     results = [future.result() for future in asked]
     built = tuple(result for result in results if isinstance(result, Built))
     skipped = tuple(result for result in results if isinstance(result, Skipped))
-    split = samples.splits["evaluate"]
+    split = inputs.fed.result().splits["evaluate"]
     reruns = tuple(releases.rerun(session, plan, release, one, split) for one in built if release)
     conversion, float_model = inputs.converted.result()
     judged = source.result()  # from here on nothing else runs: latency is next
-    timed = timing.measure(session, plan, Subjects(float_model, built, reruns), split)
+    subjects = Subjects(float_model, built, reruns, split)
+    timed = timing.measure(session, plan, subjects, samples.splits["evaluate"])
     evidence = Evidence(
         source=judged.model_copy(update={"latency": timed.source}),
         variants=timed.variants,
@@ -113,8 +114,21 @@ def _start(session: Session, plan: Plan) -> Inputs:
     samples = session.branch(making.samples, session, plan)
     converted = session.branch(making.convert, session, plan, samples)
     session.branch(_warm, session, samples, converted)
+    fed = session.branch(_fed, session, plan, samples, converted)
     source = session.branch(_source_outputs, session, plan, samples, converted)
-    return Inputs(converted=converted, samples=samples, source=source)
+    return Inputs(converted=converted, samples=samples, fed=fed, source=source)
+
+
+def _fed(
+    session: Session,
+    plan: Plan,
+    samples: Future[SampleSet],
+    converted: Future[tuple[Conversion, ModelFile]],
+) -> SampleSet:
+    conversion, _ = converted.result()
+    for repair in conversion.repairs if conversion.prepared else ():
+        session.warn("convert", repair.what)
+    return feeding.fed(session, plan, samples.result(), conversion)
 
 
 def _warm(

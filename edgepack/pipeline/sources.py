@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from edgepack import repair
 from edgepack.errors import ShapeError, SignatureError
 from edgepack.records.stages import FunctionPorts, SourceModel
-from edgepack.savedmodel import reader
+from edgepack.savedmodel import selection
 from edgepack.savedmodel.functions import FUNCTION
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def signature(facts: SavedModelFacts, settings: ModelSettings) -> Signature:
         SignatureError: there is none, or no telling which, or it takes a handle of TensorFlow's.
         ShapeError: the config's shapes do not fit it.
     """
-    found = reader.select_signature(facts, settings.signature)
+    found = selection.select_signature(facts, settings.signature)
     for tensor in found.inputs:
         if tensor.dtype in HANDLES:
             raise SignatureError(
@@ -59,7 +59,7 @@ def others(facts: SavedModelFacts, main: Signature, wanted: tuple[str, ...]) -> 
         SignatureError: there is no such signature.
     """
     usable = [one.name for one in facts.signatures if one.inputs and one.outputs]
-    names = usable if ALL in wanted else [reader.select_signature(facts, n).name for n in wanted]
+    names = usable if ALL in wanted else [selection.select_signature(facts, n).name for n in wanted]
     return tuple(dict.fromkeys(name for name in names if name != main.name))
 
 

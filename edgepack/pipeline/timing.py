@@ -33,13 +33,21 @@ class Subjects:
     reference: ModelFile
     built: tuple[Built, ...]
     reruns: tuple[Rerun, ...]
+    fed: SplitData
 
 
 def measure(session: Session, plan: Plan, subjects: Subjects, split: SplitData) -> Timed:
-    """Time source and files; ratios are to float32, or to the baseline's file."""
+    """Time source and files; ratios are to float32, or to the baseline's file.
+
+    Args:
+        session: the build's.
+        plan: the build's.
+        subjects: the files, and samples as they take them.
+        split: samples as the source takes them.
+    """
     source = running.source_latency(session, plan, split)
     models = _models(plan, subjects)
-    found = running.latencies(session, plan, models, _pairs(subjects), split)
+    found = running.latencies(session, plan, models, _pairs(subjects), subjects.fed)
     ratios = {(ratio.name, ratio.reference): ratio for ratio in found.ratios}
     return Timed(
         source=source,

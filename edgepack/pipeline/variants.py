@@ -26,10 +26,14 @@ PRECISIONS: dict[str, Precision] = {"int8-float-io": "int8"}
 
 @dataclass(frozen=True)
 class Inputs:
-    """What every variant waits for: the float32 file, the samples, the source's answers."""
+    """What every variant waits for: the float32 file, the samples, the source's answers.
+
+    `samples` are as the source takes them, `fed` as the file does.
+    """
 
     converted: Future[tuple[Conversion, ModelFile]]
     samples: Future[SampleSet]
+    fed: Future[SampleSet]
     source: Future[Outputs]
 
 
@@ -65,7 +69,7 @@ def _build(session: Session, plan: Plan, variant: str, inputs: Inputs) -> Built:
     facts = reader.read(Path(file.path))
     note = _honest(variant, facts)
     model = running.runnable(plan, file, plan.signature.name, stateful=facts.stateful)
-    split = inputs.samples.result().splits["evaluate"]
+    split = inputs.fed.result().splits["evaluate"]
     try:
         outputs = running.outputs(session, plan, model, split)
     except ModelError as error:
@@ -91,7 +95,7 @@ def _make(session: Session, plan: Plan, variant: str, inputs: Inputs) -> ModelFi
     try:
         ranges = None
         if variant in STATIC:
-            split = inputs.samples.result().splits["calibrate"]
+            split = inputs.fed.result().splits["calibrate"]
             ranges = making.statistics(session, plan, float_model, split)
         return making.quantize(session, plan, variant, float_model, ranges)
     except ModelError as error:

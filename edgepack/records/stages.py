@@ -42,6 +42,16 @@ class SourceModel(Record):
         return (self.signature, *self.others)
 
 
+class DeviceInput(Record):
+    """An input of the file that stands for inputs of the source: the app prepares it."""
+
+    name: str
+    tensor: str = Field(description="name in the frozen graph, where the source computes it")
+    dtype: str
+    shape: tuple[int, ...] = Field(description="one sample at a time")
+    sources: tuple[str, ...] = Field(description="inputs of the source that it is prepared from")
+
+
 class Conversion(Record):
     """How the float32 .tflite came to be."""
 
@@ -50,6 +60,12 @@ class Conversion(Record):
     tensorflow_git_version: str
     repairs: tuple[Repair, ...] = Field((), description="beyond those of the private copy")
     select_ops: tuple[str, ...] = Field((), description="TensorFlow ops that the app must link")
+    prepared: tuple[DeviceInput, ...] = Field(
+        (), description="inputs of the file in place of the source's own"
+    )
+    shapes: dict[str, tuple[int, ...]] = Field(
+        default_factory=dict, description="what the source's inputs were pinned to"
+    )
 
 
 class QuantizeJob(Record):

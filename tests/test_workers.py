@@ -123,6 +123,14 @@ def test_a_call_over_the_time_limit_is_ended(tmp_path):
     assert "limits.timeout_seconds" in caught.value.hint
 
 
+def test_a_call_that_hangs_after_memory_ran_out_is_told_as_that(tmp_path):
+    with (
+        WorkerPool("test", 1, Limits(timeout_seconds=1.5), tmp_path / "log") as pool,
+        pytest.raises(WorkerMemoryError, match=r"took over 1\.5 s .*: out of memory"),
+    ):
+        pool.submit(worker_tasks.say_and_sleep, "object type name: MemoryError").result()
+
+
 def test_what_a_worker_started_ends_with_it(tmp_path):
     limits = Limits(timeout_seconds=2)
     with WorkerPool("test", 1, limits, tmp_path / "log") as pool:
@@ -181,12 +189,19 @@ def test_memory_that_runs_out_is_told_as_such_and_the_next_call_works(tmp_path):
         assert pool.submit(worker_tasks.double, 2).result() == 4
 
 
+@pytest.mark.parametrize("kind", ["Python", "TensorFlow", "system"])
+def test_memory_that_runs_out_is_told_as_such_whatever_it_was_taken_for(pool, kind):
+    with pytest.raises(WorkerMemoryError, match=r"wrap out of memory: .*no room"):
+        pool.submit(worker_tasks.wrap_out_of_memory, kind).result()
+
+
 @pytest.mark.parametrize(
     "words",
     [
         "terminate called after throwing an instance of 'std::bad_alloc'",
         "RESOURCE_EXHAUSTED: OOM when allocating tensor with shape[1024]",
         "mmap: Cannot allocate memory",
+        "ImportError: libx.so: failed to map segment from shared object",
     ],
 )
 def test_a_death_for_memory_is_known_by_its_words(pool, words):

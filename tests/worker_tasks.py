@@ -59,6 +59,24 @@ def fill_memory(size):
     return len(bytearray(size))
 
 
+def wrap_out_of_memory(kind):
+    causes = {
+        "Python": MemoryError("no room"),
+        "TensorFlow": ResourceExhaustedError("no room"),
+        "system": OSError(errno.ENOMEM, "no room"),
+    }
+    raise ConfigError("an engine took it for something else") from causes[kind]
+
+
+def say_and_sleep(text):
+    say(text)
+    time.sleep(600)
+
+
+class ResourceExhaustedError(Exception):
+    pass
+
+
 def count_and_die(counter, text):
     Path(counter).write_text(text)
     die(signal.SIGKILL)

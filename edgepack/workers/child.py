@@ -15,6 +15,8 @@ from edgepack.errors import EdgepackError, ModelError, OutputError, WorkerMemory
 from edgepack.workers.death import MORE_MEMORY
 from edgepack.workers.protocol import Failure, Request
 
+EXHAUSTED = "ResourceExhaustedError"  # TensorFlow's, known by its name: this imports no TensorFlow
+
 
 def main(arguments: list[str]) -> None:
     """Serve requests until the parent closes the pipe or dies."""
@@ -42,14 +44,12 @@ def _answer(request: Request) -> Any:
     try:
         return request.function(*request.args, **request.kwargs)
     except EdgepackError as error:
-        return Failure(error)
-    except MemoryError as error:
-        return Failure(_out_of_memory(request, error))
+        return Failure(_ran_out(request, error) or error)
     except OSError as error:
-        return Failure(_denied(request, error))
+        return Failure(_ran_out(request, error) or _denied(request, error))
     except Exception as error:  # noqa: BLE001 - whatever a library raises becomes one typed error
         traceback.print_exc()
-        return Failure(_unexpected(request, error))
+        return Failure(_ran_out(request, error) or _unexpected(request, error))
 
 
 def _denied(request: Request, error: OSError) -> OutputError:
@@ -65,16 +65,20 @@ def _phase(request: Request) -> str:
     return request.function.__name__.replace("_", " ")
 
 
-def _out_of_memory(request: Request, error: BaseException) -> WorkerMemoryError:
-    text = f": {str(error).splitlines()[0][:300]}" if str(error) else ""
-    return WorkerMemoryError(
-        f"out of memory while it was to {_phase(request)}{text}", hint=MORE_MEMORY
-    )
+def _ran_out(request: Request, error: BaseException) -> WorkerMemoryError | None:
+    """The error for memory that ran out, whatever an engine took it for."""
+    cause: BaseException | None = error
+    while cause is not None:
+        denied = isinstance(cause, OSError) and cause.errno == errno.ENOMEM
+        if denied or isinstance(cause, MemoryError) or type(cause).__name__ == EXHAUSTED:
+            said = f": {str(cause).splitlines()[0][:300]}" if str(cause) else ""
+            message = f"out of memory while it was to {_phase(request)}{said}"
+            return WorkerMemoryError(message, hint=MORE_MEMORY)
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def _unexpected(request: Request, error: Exception) -> ModelError:
-    if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
-        return _out_of_memory(request, error)
     text = str(error).strip().splitlines() or [""]
     return ModelError(f"could not {_phase(request)}: {type(error).__name__}: {text[0][:500]}")
 

@@ -15,8 +15,8 @@ SHOWN_LINES = 12
 SHOWN_COLUMNS = 300
 # What libraries say when memory runs out, before they end their process.
 OUT_OF_MEMORY = re.compile(
-    r"std::bad_alloc|MemoryError|Cannot allocate memory|[Oo]ut of memory|OOM when allocating"
-    r"|pthread_create\(?\)? failed"
+    r"std::bad_alloc|MemoryError|[Oo]ut of memory|OOM when allocating"
+    r"|[Cc]annot allocate memory|failed to map segment|pthread_create\(?\)? failed"
 )
 # How TensorFlow and the TFLite interpreter name the op that failed.
 OPS = (re.compile(r"\{\{node ([^}\s]+)\}\}"), re.compile(r"[Nn]ode number \d+ \((\w+)\)"))
@@ -41,16 +41,22 @@ def died(name: str, phase: str, status: int, words: str, *, memory_ran_out: bool
     said = f"the {name} worker {how} while it was to {phase}{_on_op(words)}"
     if OUT_OF_MEMORY.search(words) or (memory_ran_out and status == -signal.SIGKILL):
         return WorkerMemoryError(f"{said}: out of memory", hint=MORE_MEMORY + last(words))
-    hint = "A bug in an operator is the usual cause of SIGSEGV and SIGABRT."
+    hint = "An operator's bug, or memory that ran out, is the usual cause of SIGSEGV and SIGABRT."
     if status == -signal.SIGKILL:
         hint = "Something outside edgepack ended it: a container's memory limit is the usual cause."
     return WorkerDiedError(said, hint=hint + last(words))
 
 
-def timed_out(name: str, phase: str, seconds: float, words: str) -> WorkerTimeoutError:
-    """The error for a worker that was ended because a call took too long."""
+def timed_out(name: str, phase: str, seconds: float, words: str) -> WorkerError:
+    """The error for a worker that was ended because a call took too long.
+
+    TensorFlow may wait for ever after an allocation that failed: then it is told as that.
+    """
+    said = f"the {name} worker took over {seconds:g} s to {phase}{_on_op(words)}"
+    if OUT_OF_MEMORY.search(words):
+        return WorkerMemoryError(f"{said}: out of memory", hint=MORE_MEMORY + last(words))
     return WorkerTimeoutError(
-        f"the {name} worker took over {seconds:g} s to {phase}{_on_op(words)}",
+        said,
         hint=f"Raise limits.timeout_seconds (--timeout), or use fewer samples.{last(words)}",
     )
 

@@ -270,7 +270,16 @@ INDEX, SHARD = "variables/variables.index", "variables/variables.data-00000-of-0
         (_drop(SHARD), DamagedModelError, r"has variables, and 1 variables\.data is missing"),
         (_drop(INDEX, SHARD), DamagedModelError, r"variables\.index is missing"),
         (_three_shards, DamagedModelError, r"has variables, and 2 variables\.data is missing"),
-        (_retagged, SignatureError, r"no graph is tagged serve; their tags are: \(none\); train"),
+        (
+            _retagged,
+            SignatureError,
+            r"no graph is tagged serve; their tags are: \(none\); train\n.*tags = \[\"train\"\]\.",
+        ),
+        (
+            _written(without(GRAPH, (2, 1)) * 2),
+            SignatureError,
+            r"their tags are: \(none\); \(none\)\n  Save the one to build with the tag serve",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(model, change, kind, message):

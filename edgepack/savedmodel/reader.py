@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from edgepack.errors import DamagedModelError, SignatureError, UsageError
+from edgepack.errors import DamagedModelError, UsageError
 from edgepack.records.facts import SavedModelFacts
 from edgepack.records.tensors import OpUse, Signature, Tensor
 from edgepack.savedmodel import messages, objects, provenance
@@ -13,7 +13,7 @@ from edgepack.savedmodel.computations import computations
 from edgepack.savedmodel.contents import VARIABLES, assets, digest, files, require_variables
 from edgepack.savedmodel.functions import functions
 from edgepack.savedmodel.location import GRAPH, Location, locate
-from edgepack.savedmodel.selection import select_signature
+from edgepack.savedmodel.selection import select_graph, select_signature
 from edgepack.savedmodel.unsafe import unsafe_ops
 from edgepack.savedmodel.wire import WireError
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["GRAPH", "digest", "read", "select_signature"]
 
-SERVE = "serve"
 VARIABLE_OPS = frozenset(("VarHandleOp", "VariableV2", "Variable"))
 
 
@@ -58,32 +57,13 @@ def _read(found: Location, tags: Collection[str]) -> SavedModelFacts:
     try:
         data = file.read_bytes()
         metas = messages.meta_graphs(data)
-        return _facts(found, data, metas, _choose(metas, file, tags))
+        return _facts(found, data, metas, select_graph(metas, file, tags))
     except WireError as error:
         raise DamagedModelError(
             f"not a whole SavedModel: {error}",
             where=file,
             hint="Save or copy the model again; the file may have been cut short.",
         ) from error
-
-
-def _choose(metas: list[MetaGraph], file: Path, tags: Collection[str]) -> MetaGraph:
-    if not metas:
-        raise DamagedModelError("it holds no graph", where=file, hint="Save the model again.")
-    known = "; ".join(",".join(meta.tags) or "(none)" for meta in metas)
-    if tags:
-        if found := [meta for meta in metas if set(meta.tags) == set(tags)]:
-            return found[0]
-        what = f"no graph is tagged {','.join(sorted(tags))}"
-        raise SignatureError(f"{what}; their tags are: {known}", where=file, hint="Set model.tags.")
-    serving = [meta for meta in metas if SERVE in meta.tags]
-    if len(metas) == 1 or serving:
-        return min(serving or metas, key=lambda meta: len(meta.tags))
-    raise SignatureError(
-        f"no graph is tagged {SERVE}; their tags are: {known}",
-        where=file,
-        hint=f"Name those of the one to build, such as model.tags = {list(metas[0].tags)}.",
-    )
 
 
 def _facts(

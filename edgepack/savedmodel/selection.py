@@ -3,19 +3,57 @@
 from __future__ import annotations
 
 import difflib
+import json
 from typing import TYPE_CHECKING
 
-from edgepack.errors import SignatureError
+from edgepack.errors import DamagedModelError, SignatureError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
     from edgepack.records.facts import SavedModelFacts
     from edgepack.records.tensors import Signature
+    from edgepack.savedmodel.messages import MetaGraph
 
+SERVE = "serve"
 DEFAULT = "serving_default"
 # They take tf.train.Example messages as bytes.
 PARSES_EXAMPLES = frozenset(
     ("ParseExample", "ParseExampleV2", "ParseSingleExample", "ParseSequenceExampleV2")
 )
+
+
+def select_graph(metas: list[MetaGraph], file: Path, tags: Collection[str] = ()) -> MetaGraph:
+    """The meta graph with these tags; by default the one that is tagged serve.
+
+    Raises:
+        DamagedModelError: there is none at all.
+        SignatureError: none has these tags, or there is no telling which is meant.
+    """
+    if not metas:
+        raise DamagedModelError("it holds no graph", where=file, hint="Save the model again.")
+    known = "; ".join(",".join(meta.tags) or "(none)" for meta in metas)
+    if tags:
+        if found := [meta for meta in metas if set(meta.tags) == set(tags)]:
+            return found[0]
+        what = f"no graph is tagged {','.join(sorted(tags))}"
+        raise SignatureError(f"{what}; their tags are: {known}", where=file, hint="Set model.tags.")
+    serving = [meta for meta in metas if SERVE in meta.tags]
+    if len(metas) == 1 or serving:
+        return min(serving or metas, key=lambda meta: len(meta.tags))
+    raise SignatureError(
+        f"no graph is tagged {SERVE}; their tags are: {known}",
+        where=file,
+        hint=_name_tags(metas),
+    )
+
+
+def _name_tags(metas: list[MetaGraph]) -> str:
+    named = next((list(meta.tags) for meta in metas if meta.tags), None)
+    if named is None:
+        return f"Save the one to build with the tag {SERVE}."
+    return f"Name those of the one to build, such as model.tags = {json.dumps(named)}."
 
 
 def select_signature(facts: SavedModelFacts, name: str = "") -> Signature:

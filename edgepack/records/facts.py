@@ -72,6 +72,21 @@ class UnsafeUse(Record):
     )
 
 
+class SemanticIdentity(Record):
+    """What a model computes, as digests that saving the same model again does not change."""
+
+    digest: str = Field(description="SHA-256 over all signatures; equal ones compute the same")
+    signatures: dict[str, str] = Field(description="SHA-256 of each signature by its name")
+    left_out: tuple[str, ...] = Field(
+        default=(), description="what could not be followed, and may differ unseen"
+    )
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything was followed, so that equal digests mean equal models."""
+        return not self.left_out
+
+
 class Outlook(Record):
     """Whether a build in one precision is likely to work, foreseen from the facts alone."""
 

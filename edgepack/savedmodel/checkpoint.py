@@ -6,15 +6,17 @@ Format: tensorflow/core/util/tensor_bundle and tensorflow/core/protobuf/tensor_b
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgepack.errors import DamagedModelError
 from edgepack.savedmodel import sstable
 from edgepack.savedmodel.messages import DTYPES
-from edgepack.savedmodel.wire import Message, WireError, signed
+from edgepack.savedmodel.wire import Message, WireError, signed, varint
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import BinaryIO
 
@@ -22,6 +24,8 @@ INDEX = "variables.index"
 HINT = "Save or copy the model again, its variables/ folder included."
 CHUNK = 1 << 20
 BIG_ENDIAN = 1
+MOST_TEXT = 64 << 20
+LENGTHS_CRC = 4  # bytes, between the length of a string and the string
 # A key that starts so is a part of a tensor: its name, up to an end mark, and where it lies in it.
 PART, PART_END = b"\0", b"\0\1"
 
@@ -131,13 +135,41 @@ def digest(checkpoint: Checkpoint, tensor: StoredTensor) -> str:
         DamagedModelError: their file is missing, or ends before them.
         OSError: it cannot be read.
     """
+    with _opened(checkpoint, tensor) as file:
+        return _digest(file, tensor.size)
+
+
+def string(checkpoint: Checkpoint, tensor: StoredTensor) -> bytes:
+    """The value of a tensor that holds one string.
+
+    Raises:
+        DamagedModelError: its file is missing, or ends before it, or it is no string.
+        OSError: it cannot be read.
+    """
+    where = checkpoint.shard(tensor.shard)
+    if tensor.dtype != "string" or tensor.shape or tensor.size > MOST_TEXT:
+        raise DamagedModelError(f"{tensor.name} is no string", where=where, hint=HINT)
+    with _opened(checkpoint, tensor) as file:
+        data = file.read(tensor.size)
+    try:
+        size, at = varint(data, 0, len(data))
+    except WireError as error:
+        raise DamagedModelError(f"{tensor.name}: {error}", where=where, hint=HINT) from error
+    if at + LENGTHS_CRC + size != len(data):
+        raise DamagedModelError(f"{tensor.name} is no whole string", where=where, hint=HINT)
+    return data[at + LENGTHS_CRC :]
+
+
+@contextmanager
+def _opened(checkpoint: Checkpoint, tensor: StoredTensor) -> Iterator[BinaryIO]:
+    """The file of a tensor, where the tensor begins."""
     file = checkpoint.shard(tensor.shard)
     try:
         with file.open("rb") as opened:
             if tensor.offset + tensor.size > opened.seek(0, 2):
                 raise DamagedModelError(f"it ends before {tensor.name}", where=file, hint=HINT)
             opened.seek(tensor.offset)
-            return _digest(opened, tensor.size)
+            yield opened
     except FileNotFoundError as error:
         raise DamagedModelError("it is missing", where=file, hint=HINT) from error
 

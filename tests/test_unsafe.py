@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -166,6 +167,34 @@ def test_no_published_model_is_refused():
     for file in files:
         metas = messages.meta_graphs(file.read_bytes())
         assert [refused(unsafe_ops(meta), ()) for meta in metas] == [()] * len(metas), file
+
+
+def _node(name, op, *inputs, calls=""):
+    function = _field(5, _field(1, b"f") + _field(2, _field(10, _field(1, calls.encode()))))
+    named = _field(1, name.encode()) + _field(2, op.encode())
+    return named + b"".join(_field(3, i.encode()) for i in inputs) + function * bool(calls)
+
+
+def test_a_graph_made_to_be_slow_is_followed_in_a_moment():
+    count = 1500
+    table = _field(3, _node("x", "InitializeTableFromTextFileV2", "a", "a"))
+    functions = b"".join(
+        _field(
+            1,
+            _field(1, _field(1, b"f%d" % n) + _field(2, _field(1, b"a")))
+            + _field(3, _node("c", "PartitionedCall", "a", calls=f"f{n + 1}"))
+            + table,
+        )
+        for n in range(count)
+    )
+    call = _field(1, _node("call", "PartitionedCall", "p", calls="f0"))
+    output = _field(2, _field(1, b"y") + _field(2, _field(1, b"call:0")))
+    signatures = b"".join(_field(5, _field(1, b"s%d" % n) + _field(2, output)) for n in range(200))
+    (meta,) = messages.meta_graphs(_field(2, _field(2, call + _field(2, functions)) + signatures))
+    begun = time.monotonic()
+    (one,) = unsafe_ops(meta)
+    assert time.monotonic() - begun < 5
+    assert (one.count, len(one.reached_by)) == (count, 200)
 
 
 @given(st.integers(0, 10**6), st.binary(max_size=8))

@@ -63,8 +63,8 @@ def reaches(meta: MetaGraph, graph: Graph) -> tuple[Reach, ...]:
     _from_collections(meta, roots)
     _from_saver(meta, roots)
     _from_objects(meta, roots)
-    nodes = {node.name: node for node in graph.nodes}
-    return tuple(_reach(name, root, nodes, graph) for name, root in sorted(roots.items()))
+    followed = _Followed(graph)
+    return tuple(_reach(name, root, followed) for name, root in sorted(roots.items()))
 
 
 def _from_signatures(meta: MetaGraph, roots: defaultdict[str, _Roots]) -> None:
@@ -144,29 +144,51 @@ def _functions(node: Message) -> list[str]:
     return found + [name for function in node.messages(8) for name in function.texts(1)]
 
 
-def _reach(name: str, root: _Roots, nodes: dict[str, Node], graph: Graph) -> Reach:
+class _Followed:
+    """What each node and each function calls, read once however many occasions run it."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self.nodes = {node.name: node for node in graph.nodes}
+        self._by_node: dict[str, set[str]] = {}
+        self._by_function: dict[str, set[str]] = {}
+
+    def of_node(self, node: Node) -> set[str]:
+        if node.name not in self._by_node:
+            self._by_node[node.name] = self._known([node])
+        return self._by_node[node.name]
+
+    def of_function(self, name: str) -> set[str]:
+        if name not in self._by_function:
+            self._by_function[name] = self._known(self._graph.functions[name])
+        return self._by_function[name]
+
+    def _known(self, nodes: Iterable[Node]) -> set[str]:
+        return {name for node in nodes for name in calls(node) if name in self._graph.functions}
+
+    def closure(self, called: Iterable[str]) -> frozenset[str]:
+        """Functions that are called, directly or by others."""
+        waiting = [name for name in called if name in self._graph.functions]
+        seen: set[str] = set()
+        while waiting:
+            if (name := waiting.pop()) not in seen:
+                seen.add(name)
+                waiting += self.of_function(name)
+        return frozenset(seen)
+
+
+def _reach(name: str, root: _Roots, followed: _Followed) -> Reach:
     seen: set[str] = set()
-    called, waiting = list(root.called), list(root.fetched)
+    called, waiting = set(root.called), list(root.fetched)
     while waiting:
         tensor = waiting.pop()
-        node = nodes.get(node_name(tensor))
+        node = followed.nodes.get(node_name(tensor))
         if node is None or node.name in seen or _indexed(tensor) in root.fed:
             continue
         seen.add(node.name)
         waiting += node.inputs
-        called += calls(node)
-    return Reach(name, frozenset(seen), frozenset(_closure(graph, called)))
-
-
-def _closure(graph: Graph, called: list[str]) -> set[str]:
-    """Functions that are called, directly or by others."""
-    seen: set[str] = set()
-    while called:
-        name = called.pop()
-        if name not in seen and name in graph.functions:
-            seen.add(name)
-            called += [other for node in graph.functions[name] for other in calls(node)]
-    return seen
+        called |= followed.of_node(node)
+    return Reach(name, frozenset(seen), followed.closure(called))
 
 
 def calls(node: Node) -> Iterable[str]:

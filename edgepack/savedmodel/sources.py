@@ -26,6 +26,7 @@ ARGUMENTS_FROM = {
     "Case": 1,
     "StatelessCase": 1,
 }
+MOST_STEPS = 200  # published models take five; what a longer way leads to is not known
 ASSET_COLLECTION = "saved_model_assets"  # tensorflow/python/saved_model/constants.py
 PLAIN_USES = frozenset(("AssignVariableOp", "ReadVariableOp", "VarIsInitializedOp"))
 PASSES = frozenset(("Identity", "StopGradient"))
@@ -67,6 +68,8 @@ class Sources:
             at = waiting.pop()
             if at in seen:
                 continue
+            if len(seen) == MOST_STEPS:
+                return frozenset((UNKNOWN,))
             seen.add(at)
             further = self._before(*at)
             waiting += further or ()
@@ -91,11 +94,11 @@ class Sources:
 
         TensorFlow 2 hands an asset's path to the graph's own initialiser through a variable.
         """
-        users = [(n, _data(n)) for n in self._graph.nodes if variable in map(node_name, _data(n))]
+        users = self._users[variable]
         alone = self._handles[_shared_name(self._nodes[""].get(variable))] == 1
-        if not alone or any(user.op not in PLAIN_USES for user, _ in users):
+        if not alone or any(user.op not in PLAIN_USES for user in users):
             return None
-        values = [inputs[1:2] for user, inputs in users if user.op == "AssignVariableOp"]
+        values = [_data(user)[1:2] for user in users if user.op == "AssignVariableOp"]
         return [("", node_name(value[0]) if value else UNKNOWN) for value in values] or None
 
     def _given(self, function: str, index: int, count: int) -> list[tuple[str, str]]:
@@ -112,6 +115,15 @@ class Sources:
     def _nodes(self) -> dict[str, dict[str, Node]]:
         scopes = {**self._graph.functions, "": self._graph.nodes}
         return {scope: {node.name: node for node in nodes} for scope, nodes in scopes.items()}
+
+    @cached_property
+    def _users(self) -> defaultdict[str, list[Node]]:
+        """Nodes of the graph by the nodes whose values they take."""
+        users: defaultdict[str, list[Node]] = defaultdict(list)
+        for node in self._graph.nodes:
+            for name in {node_name(tensor) for tensor in _data(node)}:
+                users[name].append(node)
+        return users
 
     @cached_property
     def _handles(self) -> Counter[str]:

@@ -45,7 +45,7 @@ MAY_SEE: dict[str, set[str]] = {
     "repair": BASE | {"files", "savedmodel"},
     "contract": BASE | {"files", "tomlfile"},
     "stats": BASE,
-    "gate": BASE | {"stats"},  # how many samples would decide a check
+    "gate": BASE | {"contract", "stats"},  # how many samples would decide a check
     "report": BASE,
     "workers": BASE | {"files"},
     "cache": BASE | {"files"},

@@ -25,6 +25,33 @@ Model = Annotated[Path | None, typer.Option(callback=utf8, help="SavedModel dire
 Name = Annotated[str | None, typer.Option(help="Name of the bundle.")]
 ModelVersion = Annotated[str | None, typer.Option(help="Version of the bundle, such as 1.2.0.")]
 Signature = Annotated[str | None, typer.Option(help="Signature to build.")]
+WithSignature = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Further signature to convert; repeatable; '*' is all."),
+]
+Shape = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=NUMBERS", help="Input shape, such as image=1,224,224,3."),
+]
+Tag = Annotated[
+    list[str] | None, typer.Option(metavar="TAG", help="Tag of the meta graph; repeatable.")
+]
+Import = Annotated[
+    list[str] | None,
+    typer.Option("--import", metavar="MODULE", help="Module with a Keras file's custom layers."),
+]
+Contract = Annotated[
+    Path | None, typer.Option(callback=utf8, help="Contract with what the app expects.")
+]
+SelectOps = Annotated[
+    bool | None, typer.Option("--allow-select-tf-ops", help="Take a file that needs Select-TF.")
+]
+UnsafeOp = Annotated[
+    list[str] | None, typer.Option(metavar="OP", help="Unsafe op to accept; repeatable.")
+]
+Lambda = Annotated[
+    bool | None, typer.Option("--allow-lambda", help="Run code of a Keras file's Lambda layers.")
+]
 Expected = Annotated[
     float | None, typer.Option("--expected-accuracy", help="The source's, as training said.")
 ]
@@ -57,6 +84,9 @@ Timeout = Annotated[float | None, typer.Option(help="Longest time of one phase, 
 Memory = Annotated[
     int | None, typer.Option("--memory-limit", help="Most memory of a worker, bytes.")
 ]
+PassEnvironment = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="Environment variable for workers.")
+]
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", callback=utf8, help="Directory for bundle and reports."),
@@ -82,6 +112,14 @@ def build(
     name: Name = None,
     model_version: ModelVersion = None,
     signature: Signature = None,
+    with_signature: WithSignature = None,
+    shape: Shape = None,
+    tag: Tag = None,
+    imports: Import = None,
+    contract: Contract = None,
+    allow_select_tf_ops: SelectOps = None,
+    allow_unsafe_op: UnsafeOp = None,
+    allow_lambda: Lambda = None,
     expected: Expected = None,
     tolerance: Tolerance = None,
     dataset: Dataset = None,
@@ -93,6 +131,7 @@ def build(
     runtime: Runtime = None,
     timeout: Timeout = None,
     memory: Memory = None,
+    pass_environment: PassEnvironment = None,
     output: Output = None,
     baseline: Baseline = None,
     strict: Strict = False,
@@ -114,6 +153,14 @@ def build(
             name=name,
             model_version=model_version,
             signature=signature,
+            with_signatures=tuple(with_signature or ()),
+            shapes=tuple(shape or ()),
+            tags=tuple(tag or ()),
+            imports=tuple(imports or ()),
+            contract=_text(contract),
+            allow_select_tf_ops=allow_select_tf_ops,
+            allow_unsafe_ops=tuple(allow_unsafe_op or ()),
+            allow_lambda=allow_lambda,
             expected_accuracy=expected,
             accuracy_tolerance=tolerance,
             dataset=_text(dataset),
@@ -125,6 +172,7 @@ def build(
             runtime=runtime,
             timeout=timeout,
             memory_limit=memory,
+            pass_environment=tuple(pass_environment or ()),
             output=_text(output) or ("dist" if demo else None),
         )
         wanted = settings.load(_config(config, demo, flags), flags)

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 DEFAULT = "edgepack.toml"
 OFF = "off"
+REPEATED = frozenset(
+    ("variants", "targets", "budgets", "with_signatures", "shapes", "tags", "imports",
+     "allow_unsafe_ops")
+)  # fmt: skip
 NEEDED = ("model", "name", "model_version", "dataset")  # flags that make a file unnecessary
 
 
@@ -39,6 +43,14 @@ class Flags:
     signature: str | None = None
     expected_accuracy: float | None = None
     accuracy_tolerance: float | None = None
+    with_signatures: tuple[str, ...] = ()
+    shapes: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    contract: str | None = None
+    allow_select_tf_ops: bool | None = None
+    allow_unsafe_ops: tuple[str, ...] = ()
+    allow_lambda: bool | None = None
     dataset: str | None = None
     variants: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
@@ -48,6 +60,7 @@ class Flags:
     runtime: str | None = None
     timeout: float | None = None
     memory_limit: int | None = None
+    pass_environment: tuple[str, ...] = ()
     output: str | None = None
 
     @property
@@ -63,6 +76,13 @@ _FLAGS: dict[str, tuple[str, ...]] = {
     "signature": ("model", "signature"),
     "expected_accuracy": ("model", "expected_accuracy"),
     "accuracy_tolerance": ("model", "accuracy_tolerance"),
+    "with_signatures": ("model", "signatures"),
+    "tags": ("model", "tags"),
+    "imports": ("model", "imports"),
+    "contract": ("model", "contract"),
+    "allow_select_tf_ops": ("model", "allow_select_tf_ops"),
+    "allow_unsafe_ops": ("model", "allow_unsafe_ops"),
+    "allow_lambda": ("model", "allow_lambda"),
     "dataset": ("dataset",),
     "variants": ("variants",),
     "targets": ("targets",),
@@ -71,6 +91,7 @@ _FLAGS: dict[str, tuple[str, ...]] = {
     "runtime": ("latency", "runtime"),
     "timeout": ("limits", "timeout_seconds"),
     "memory_limit": ("limits", "memory_bytes"),
+    "pass_environment": ("limits", "pass_environment"),
     "output": ("output",),
 }
 
@@ -106,6 +127,8 @@ class _Draft:
             value = getattr(flags, name)
             if value is not None and value != ():
                 self._set(key, list(value) if isinstance(value, tuple) else value, flag(name))
+        for shape in flags.shapes:
+            self._set(*_shape(shape), f"--shape {shape}")
         for budget in flags.budgets:
             self._set(*_budget(budget), f"--budget {budget}")
 
@@ -148,7 +171,7 @@ class _Draft:
 
 def flag(name: str) -> str:
     """The option of the command line that a field of `Flags` stands for."""
-    singular = name.removesuffix("s") if name in {"variants", "targets", "budgets"} else name
+    singular = name.removesuffix("s") if name in REPEATED else name
     return "--" + singular.replace("_", "-")
 
 
@@ -162,6 +185,23 @@ def _without_file(problems: list[Problem]) -> list[tuple[str, str]]:
     paths = [problem.path for problem in problems]
     missing = [name for name in NEEDED if any(_FLAGS[name][: len(p)] == p for p in paths)]
     return [(flag(name), f"is needed where no {DEFAULT} says it") for name in missing]
+
+
+def _shape(text: str) -> tuple[tuple[str, ...], Any]:
+    """Key and value of a --shape.
+
+    Raises:
+        ConfigError: it is not NAME=NUMBERS.
+    """
+    name, _, numbers = text.rpartition("=")
+    try:
+        return ("model", "shapes", name), [int(number) for number in numbers.split(",")]
+    except ValueError:
+        raise ConfigError(
+            "is not NAME=NUMBERS",
+            where=f"--shape {text}",
+            hint="Such as --shape image=1,224,224,3.",
+        ) from None
 
 
 def _budget(text: str) -> tuple[tuple[str, ...], Any]:
@@ -214,10 +254,12 @@ def _faults(settings: Settings) -> Iterator[Problem]:
 
 
 def _absolute(settings: Settings, draft: _Draft) -> Settings:
-    model = _path(draft.base("model", "path"), settings.model.path)
+    paths = {"path": _path(draft.base("model", "path"), settings.model.path)}
+    if settings.model.contract:
+        paths["contract"] = _path(draft.base("model", "contract"), settings.model.contract)
     return settings.model_copy(
         update={
-            "model": settings.model.model_copy(update={"path": model}),
+            "model": settings.model.model_copy(update=paths),
             "dataset": _path(draft.base("dataset"), settings.dataset),
             "output": _path(draft.base("output"), settings.output),
             "targets": tuple(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgepack.gate.baseline import baseline_checks
+from edgepack.gate.contract import contract_checks
 from edgepack.gate.source import source_checks
 from edgepack.gate.targets import target_checks
 from edgepack.gate.variants import built_checks, fact, variant_checks
@@ -13,6 +14,7 @@ from edgepack.records.verdict import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from edgepack.records.contract import Contract
     from edgepack.records.evidence import Evidence
     from edgepack.records.settings import Settings
     from edgepack.records.target import Target
@@ -28,15 +30,17 @@ ASKED = {
     "max_size_bytes",
     "max_size_ratio",
     "expected_accuracy",
+    "contract",
 }
 
 
-def judge(
+def judge(  # noqa: PLR0913 - what was measured, and every kind of thing that was asked
     evidence: Evidence,
     settings: Settings,
     targets: tuple[Target, ...],
     signatures: Mapping[str, tuple[Signature, ...]],
     *,
+    contract: Contract | None = None,
     strict: bool = False,
 ) -> Verdict:
     """Hold what was measured against what was asked.
@@ -49,9 +53,14 @@ def judge(
         settings: variants, budgets, expected accuracy.
         targets: profiles that must find a variant for them.
         signatures: of each built variant, as read from its .tflite file.
+        contract: what an app expects of the signatures.
         strict: whether inconclusive checks fail the build.
     """
-    checks = tuple(_checks(evidence, settings, targets, signatures))
+    found = [
+        *_checks(evidence, settings, targets, signatures),
+        *(contract_checks(contract, signatures) if contract else ()),
+    ]
+    checks = (*found, *_overall(evidence, found))
     failing = {"fail", "inconclusive"} if strict else {"fail"}
     passed = not any(check.outcome in failing for check in checks)
     return Verdict(passed=passed, strict=strict, checks=checks)
@@ -63,13 +72,13 @@ def _checks(
     targets: tuple[Target, ...],
     signatures: Mapping[str, tuple[Signature, ...]],
 ) -> Iterator[Check]:
-    found = [
-        *source_checks(evidence.source, settings.model),
-        *built_checks(evidence, settings),
-        *_variant_checks(evidence, settings),
-        *target_checks(targets, evidence, signatures),
-    ]
-    yield from found
+    yield from source_checks(evidence.source, settings.model)
+    yield from built_checks(evidence, settings)
+    yield from _variant_checks(evidence, settings)
+    yield from target_checks(targets, evidence, signatures)
+
+
+def _overall(evidence: Evidence, found: list[Check]) -> Iterator[Check]:
     if not evidence.variants:
         yield fact("build", "any_variant", "no variant was built", ok=False)
     if not any(check.name in ASKED for check in found):

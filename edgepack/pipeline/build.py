@@ -14,7 +14,7 @@ from edgepack.errors import DatasetError, UsageError
 from edgepack.files import write_atomic
 from edgepack.measure.machine import machine
 from edgepack.pipeline import baseline as releases
-from edgepack.pipeline import compose, diagnose, feeding, making, running, timing, variants
+from edgepack.pipeline import compose, diagnose, feeding, making, running, sources, timing, variants
 from edgepack.pipeline import plan as plans
 from edgepack.pipeline.compose import Outcome
 from edgepack.pipeline.session import Session
@@ -65,6 +65,8 @@ def build(request: Request) -> BuildResult:
     settings, output, epoch = request.settings, Path(request.settings.output), _epoch()
     with Session(request.cache, settings.limits, request.emit, request.verbose, output) as session:
         plan = plans.make(settings, session.work)
+        for remark in sources.remarks(plan.facts, plan.signature):
+            session.warn("model", remark)
         release = None
         if request.baseline:
             release = releases.load(request.baseline, session.work / "baseline")
@@ -172,7 +174,12 @@ def _require(samples: SampleSet, plan: Plan) -> None:
 def _judge(request: Request, plan: Plan, measured: _Measured) -> Outcome:
     signatures = {one.evidence.variant: one.facts.signatures for one in measured.built}
     verdict = gate.judge(
-        measured.evidence, plan.settings, plan.targets, signatures, strict=request.strict
+        measured.evidence,
+        plan.settings,
+        plan.targets,
+        signatures,
+        contract=plan.contract,
+        strict=request.strict,
     )
     return Outcome(
         plan=plan,

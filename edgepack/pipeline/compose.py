@@ -83,6 +83,8 @@ def _source(outcome: Outcome) -> SourceEntry:
         tensorflow_git_version=facts.tensorflow_git_version,
         keras_version=facts.keras_version,
         fingerprint=facts.fingerprint,
+        version_directory=facts.version_directory,
+        unsafe_ops=facts.unsafe,
         repairs=(*outcome.plan.source.repairs, *outcome.conversion.repairs),
         accuracy=outcome.evidence.source.accuracy,
     )
@@ -111,6 +113,8 @@ def _model(built: Built, outcome: Outcome) -> ModelEntry:
         ops=facts.ops,
         min_runtime_version=facts.min_runtime_version,
         stateful=facts.stateful,
+        select_ops=outcome.conversion.select_ops,
+        prepared_inputs=outcome.conversion.prepared,
         conversion=_conversion(evidence.variant, outcome),
         accuracy=evidence.accuracy,
         note=evidence.note,

@@ -8,13 +8,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgepack import targets
+from edgepack import contract, targets
 from edgepack.datasets import spec as dataset_spec
 from edgepack.errors import MissingExtraError
 from edgepack.pipeline import sources
 from edgepack.savedmodel import reader
 
 if TYPE_CHECKING:
+    from edgepack.records.contract import Contract
     from edgepack.records.dataset import DatasetSpec
     from edgepack.records.facts import SavedModelFacts
     from edgepack.records.settings import Settings
@@ -51,6 +52,7 @@ class Plan:
     signature: Signature
     source: SourceModel
     targets: tuple[Target, ...]
+    contract: Contract | None
     versions: Versions
 
 
@@ -60,8 +62,9 @@ def make(settings: Settings, work: Path) -> Plan:
     Raises:
         EdgepackError: whatever is wrong with model, dataset spec, targets or installation.
     """
-    facts = reader.read(Path(settings.model.path))
+    facts = reader.read(Path(settings.model.path), settings.model.tags)
     signature = sources.signature(facts, settings.model)
+    sources.require_safe(facts, signature, settings.model)
     spec_path = Path(settings.dataset)
     spec = dataset_spec.load(spec_path)
     return Plan(
@@ -72,6 +75,7 @@ def make(settings: Settings, work: Path) -> Plan:
         signature=signature,
         source=sources.source(facts, signature, settings.model, work / "source"),
         targets=tuple(targets.load(name) for name in settings.targets),
+        contract=contract.read(Path(settings.model.contract)) if settings.model.contract else None,
         versions=installed(settings.latency.runtime),
     )
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from edgepack import repair
 from edgepack.errors import ShapeError, SignatureError
 from edgepack.records.stages import FunctionPorts, SourceModel
-from edgepack.savedmodel import selection
+from edgepack.savedmodel import selection, unsafe
 from edgepack.savedmodel.functions import FUNCTION
+from edgepack.savedmodel.selection import DEFAULT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from edgepack.records.dataset import SplitData
     from edgepack.records.facts import SavedModelFacts
@@ -52,13 +53,36 @@ def signature(facts: SavedModelFacts, settings: ModelSettings) -> Signature:
     return found.model_copy(update={"inputs": inputs})
 
 
+def require_safe(facts: SavedModelFacts, main: Signature, settings: ModelSettings) -> None:
+    """Refuse a model that does more than compute, unless the config allows just that.
+
+    Raises:
+        UnsafeModelError: names each op, what it does, and who reaches it.
+    """
+    built = (main.name, *others(facts, main, settings.signatures))
+    unsafe.refuse(facts.unsafe, settings.allow_unsafe_ops, facts.path, built)
+
+
+def remarks(facts: SavedModelFacts, main: Signature) -> Iterator[str]:
+    """What of the choice of model and signature should be said aloud."""
+    if facts.version_directory:
+        known = ", ".join(facts.versions)
+        yield f"{Path(facts.path).parent} holds version {known}: building {facts.version_directory}"
+    if main.method == FUNCTION:
+        yield f"the model has no signature: building its function {main.name}"
+    elif main.name != DEFAULT:
+        yield f"building the signature {main.name}"
+    for use in facts.unsafe:
+        yield f"the model does more than compute: {unsafe.told(use)}"
+
+
 def others(facts: SavedModelFacts, main: Signature, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """Names of the further signatures that are converted along.
 
     Raises:
         SignatureError: there is no such signature.
     """
-    usable = [one.name for one in facts.signatures if one.inputs and one.outputs]
+    usable = selection.usable_signatures(facts)
     names = usable if ALL in wanted else [selection.select_signature(facts, n).name for n in wanted]
     return tuple(dict.fromkeys(name for name in names if name != main.name))
 
@@ -76,7 +100,7 @@ def source(
         others=others(facts, main, settings.signatures),
         function=_ports(main),
         objects=facts.has_object_graph,
-        stateful=facts.stateful,
+        stateful=facts.is_stateful(main),
         fixed_batch=max(leading) if leading and min(leading) > 0 else None,
         scalars=tuple(tensor.name for tensor in main.inputs if tensor.dims == ()),
         select_tf_ops=settings.allow_select_tf_ops,

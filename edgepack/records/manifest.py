@@ -9,7 +9,8 @@ from pydantic import Field
 from edgepack.records.base import Record
 from edgepack.records.dataset import Preprocess, Split
 from edgepack.records.evidence import Accuracy, Skipped
-from edgepack.records.facts import Precision, Repair
+from edgepack.records.facts import Precision, Repair, UnsafeUse
+from edgepack.records.stages import DeviceInput
 from edgepack.records.tensors import OpUse, Signature
 from edgepack.records.verdict import Verdict
 
@@ -26,6 +27,12 @@ class SourceEntry(Record):
     keras_version: str
     fingerprint: dict[str, str]
     repairs: tuple[Repair, ...]
+    version_directory: str = Field(
+        "", description="the one of several version directories that the model was read from"
+    )
+    unsafe_ops: tuple[UnsafeUse, ...] = Field(
+        (), description="what it does beyond computing, as the config allowed"
+    )
     accuracy: Accuracy
 
 
@@ -65,6 +72,12 @@ class ModelEntry(Record):
     conversion: dict[str, str] = Field(description="engine and options that made the file")
     accuracy: Accuracy
     note: str = ""
+    select_ops: tuple[str, ...] = Field(
+        (), description="TensorFlow ops whose kernels (Select-TF) the app must link"
+    )
+    prepared_inputs: tuple[DeviceInput, ...] = Field(
+        (), description="inputs that stand for inputs of the source: the app prepares them"
+    )
 
 
 class TargetEntry(Record):

@@ -77,12 +77,14 @@ def _from_signatures(meta: MetaGraph, roots: defaultdict[str, _Roots]) -> None:
 
 def _tensors(info: Message) -> Iterator[str]:
     """Names in a TensorInfo: of a tensor, of a sparse one's parts, of a composite's components."""
-    yield from info.texts(1)
-    for sparse in info.messages(4):
-        yield from (name for number in (1, 2, 3) for name in sparse.texts(number))
-    for composite in info.messages(5):
-        for component in composite.messages(2):
-            yield from _tensors(component)
+    waiting = [info]  # a hostile file may nest them deeper than Python calls go
+    while waiting:
+        one = waiting.pop()
+        yield from one.texts(1)
+        for sparse in one.messages(4):
+            yield from (name for number in (1, 2, 3) for name in sparse.texts(number))
+        for composite in one.messages(5):
+            waiting += composite.messages(2)
 
 
 def _fed(info: Message) -> str:

@@ -57,7 +57,7 @@ class Session:
         self._open()
 
     def _open(self) -> None:
-        self._interpreter = _interpreter(self._model)
+        self._interpreter = loaded(self._model)
         self._graph = Subgraph(self._interpreter, self._model.signature)
         self.batch = self._fit()
 
@@ -236,7 +236,12 @@ def runtime_version(runtime: str) -> str:
     return version(runtime)
 
 
-def _interpreter(model: TFLiteModel) -> Any:
+def loaded(model: TFLiteModel) -> Any:
+    """The runtime's own interpreter, not yet allocated.
+
+    Raises:
+        MissingExtraError: the runtime is not installed.
+    """
     try:
         module = import_module(MODULES[model.runtime])
     except ImportError as error:

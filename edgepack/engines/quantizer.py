@@ -10,8 +10,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgepack.engines.arrays import open_array
-from edgepack.errors import ModelError
+from edgepack.engines.observing import Numeric, samples_of
+from edgepack.errors import QuantizationError
 from edgepack.records.stages import Statistics
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def calibrate(float_model: str, signature: str, split: SplitData, target: Path) 
     """Run the float32 model over the calibration split; write each tensor's range to `target`.
 
     Raises:
-        ModelError: the model cannot be run or observed.
+        QuantizationError: the model cannot be run or observed.
     """
     from litert_quantizer import calibrator
 
@@ -38,9 +38,13 @@ def calibrate(float_model: str, signature: str, split: SplitData, target: Path) 
             num_threads=1,
             qsv_update_func=calibrator.qsv_utils.min_max_update,
         )
-    observer.calibrate({signature: _samples(split)}, _manager(_static))
+    observer._tfl_interpreter = Numeric(observer._tfl_interpreter)  # noqa: SLF001 - see there
+    try:
+        observer.calibrate(samples_of(float_model, signature, split), _manager(_static))
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise QuantizationError(f"it cannot be calibrated: {error}", where=float_model) from error
     if not observer.get_model_qsvs():
-        raise ModelError("calibration observed no tensor", where=float_model)
+        raise QuantizationError("calibration observed no tensor", where=float_model)
     observer.save_calibration_result(str(target))
     return Statistics(samples=split.samples)
 
@@ -49,7 +53,7 @@ def quantize(job: QuantizeJob) -> None:
     """Write one variant of the float32 model.
 
     Raises:
-        ModelError: the quantizer refuses the model.
+        QuantizationError: the quantizer refuses the model.
     """
     from litert_quantizer import quantizer
     from litert_quantizer.utils import calibration_utils
@@ -65,17 +69,9 @@ def quantize(job: QuantizeJob) -> None:
             statistics, enable_progress_bar=False, enable_progress_report=False
         )
     except Exception as error:
-        raise ModelError(f"the quantizer refuses it: {type(error).__name__}: {error}") from error
+        what = f"the quantizer refuses it: {type(error).__name__}: {error}"
+        raise QuantizationError(what) from error
     Path(job.target).write_bytes(bytes(result.quantized_model))
-
-
-def _samples(split: SplitData) -> list[dict[str, Any]]:
-    """Views of the samples; a list, for the library goes over them twice."""
-    arrays = {name: open_array(ref) for name, ref in split.inputs.items()}
-    return [
-        {name: array[row : row + 1] for name, array in arrays.items()}
-        for row in range(split.samples)
-    ]
 
 
 def _manager(recipe: Callable[[Any], None]) -> Any:

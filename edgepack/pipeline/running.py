@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgepack.engines import interpreter, tensorflow
+from edgepack.engines import interpreter, smoke, tensorflow
 from edgepack.measure.latency import measure_latency, measure_source_latency
 from edgepack.measure.machine import machine
 from edgepack.measure.memory import measure_memory
@@ -85,6 +85,16 @@ def outputs(session: Session, plan: Plan, model: TFLiteModel, split: SplitData) 
 
     found, directory = session.cache.stage("run", key, Outputs, make)
     return located(found, directory)
+
+
+def smoke_others(session: Session, plan: Plan, model: TFLiteModel, split: SplitData) -> None:
+    """Run each further signature of a file once.
+
+    Raises:
+        ModelError: the runtime cannot run one.
+    """
+    if plan.source.others:
+        session.general.submit(smoke.smoke_others, model, plan.source.others, split).result()
 
 
 def memory(session: Session, plan: Plan, model: TFLiteModel, split: SplitData) -> Memory | None:

@@ -71,6 +71,7 @@ def _build(session: Session, plan: Plan, variant: str, inputs: Inputs) -> Built:
     model = running.runnable(plan, file, plan.signature.name, stateful=facts.stateful)
     split = inputs.fed.result().splits["evaluate"]
     try:
+        running.smoke_others(session, plan, model, split)
         outputs = running.outputs(session, plan, model, split)
     except ModelError as error:
         raise _refused(variant, "invoke", error.message) from error

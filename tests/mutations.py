@@ -1,5 +1,7 @@
 """Damaged copies of bytes, drawn at random: what disks, networks and attackers make of files."""
 
+from edgepack.savedmodel.wire import BYTES, WireError, fields
+
 
 def mutate(random, data, other=b""):
     """One damage out of many, sometimes two or three."""
@@ -63,6 +65,51 @@ def swap(random, data, _):
 
 
 KINDS = (flip, truncate, cut, repeat, splice, lengthen, zero, swap)
+
+
+def mutate_message(random, data, depth=12):
+    """A change to one field somewhere in a message, all lengths put right: it reads well."""
+    found = _fields(data)
+    if not found:
+        return mutate(random, data)
+    place = random.randrange(len(found))
+    number, kind, start, end = found[place]
+    inner = data[start:end]
+    if kind == BYTES and depth and random.random() < 0.85:
+        changed = [text(number, mutate_message(random, inner, depth - 1))]
+    else:
+        other = random.choice(found)
+        written = _written(data, found[place])
+        changed = random.choice(
+            (
+                [],
+                [written] * random.choice((2, 3, 40)),
+                [written, _written(data, other)],
+                [_written(data, (number, *other[1:]))],
+                [text(number, mutate(random, inner))],
+                [varint(number << 3) + varint(random.choice((0, 1, 7, 1 << 31, (1 << 64) - 1)))],
+            )
+        )
+    kept = [_written(data, one) for one in found]
+    return b"".join([*kept[:place], *changed, *kept[place + 1 :]])
+
+
+def _fields(data):
+    """Number, kind, and span of each field; nothing where the bytes are no message."""
+    found, at = [], 0
+    try:
+        for one in fields(data):
+            found.append((one.number, data[at] & 7, one.start, one.end))
+            at = one.end
+    except WireError:
+        return []
+    return found
+
+
+def _written(data, field):
+    number, kind, start, end = field
+    value = data[start:end]
+    return text(number, value) if kind == BYTES else varint(number << 3 | kind) + value
 
 
 def varint(value):

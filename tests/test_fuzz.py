@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from mutations import mutate, nested, text, varint
+from mutations import mutate, mutate_message, nested, text, varint
 
 from edgepack import inspection
 from edgepack.engines import tensorflow
@@ -60,11 +60,12 @@ def survives(call, path, traced=False):
     assert peak < BYTES
 
 
-def batter(file, times, calls, seed, other=b""):
+def batter(file, times, calls, seed, other=b"", message=False):
     """Damage a file again and again, and read what it belongs to."""
     whole, drawn = file.read_bytes(), random.Random(seed)
     for number in range(times):
-        file.write_bytes(mutate(drawn, whole, other))
+        made = mutate_message(drawn, whole) if message else mutate(drawn, whole, other)
+        file.write_bytes(made)
         for call, path in calls:
             try:
                 survives(call, path, traced=number % TRACED_EVERY == 0)
@@ -79,6 +80,7 @@ def test_damaged_graphs(damaged, name):
     other = (damaged["old"] / "saved_model.pb").read_bytes()
     calls = [(reader.read, path), (identity.semantic_digest, path)]
     batter(path / "saved_model.pb", 200, calls, seed=name, other=other)
+    batter(path / "saved_model.pb", 60, calls, seed=name, message=True)
 
 
 def test_damaged_graphs_are_inspected(damaged):
@@ -206,8 +208,8 @@ def test_damaged_models_in_the_worker(worker, damaged, tmp_path, name):
     files = ("saved_model.pb", "variables/variables.index")
     whole = {file: (path / file).read_bytes() for file in files}
     for number in range(12):
-        file = files[number % 3 == 0]
-        (path / file).write_bytes(mutate(drawn, whole[file]))
+        file = files[number % 4 == 0]
+        (path / file).write_bytes(mutate_message(drawn, whole[file]))
         with suppress(ModelError):
             worker.submit(tensorflow.convert, source, tmp_path / "made.tflite").result()
         (path / file).write_bytes(whole[file])

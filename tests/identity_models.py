@@ -1,6 +1,7 @@
 """SavedModels of every kind, to be saved twice and compared; run with a directory to fill."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -24,6 +25,30 @@ def save_all(directory):
     for name, (module, signatures) in modules(tf, directory).items():
         tf.saved_model.save(module, str(directory / name), signatures=signatures)
     old(tf.compat.v1, directory)
+    for name in ("branches", "old", "recurrent", "vocabulary"):
+        shuffle(directory / name, directory / f"{name}_shuffled")
+
+
+def shuffle(source, target):
+    """The same model: nodes and functions in another order, and without what tools noted."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    shutil.copytree(source, target)
+    model = saved_model_pb2.SavedModel.FromString((source / "saved_model.pb").read_bytes())
+    graph = model.meta_graphs[0].graph_def
+    for listed in (
+        graph.node,
+        graph.library.function,
+        *(f.node_def for f in graph.library.function),
+    ):
+        turned = [type(one).FromString(one.SerializeToString()) for one in reversed(listed)]
+        del listed[:]
+        listed.extend(turned)
+    for node in (*graph.node, *(node for f in graph.library.function for node in f.node_def)):
+        node.attr.pop("_output_shapes", None)
+        node.ClearField("experimental_debug_info")
+        node.device = "/device:GPU:0"
+    (target / "saved_model.pb").write_bytes(model.SerializeToString())
 
 
 def values(*shape, seed=0):

@@ -99,8 +99,14 @@ def verify(bundle: str | PathLike[str]) -> Verification:
     return run(Path(bundle))
 
 
-def inspect(path: str | PathLike[str]) -> SavedModelFacts | TFLiteFacts | Manifest:
+def inspect(
+    path: str | PathLike[str], *, identity: bool = False
+) -> SavedModelFacts | TFLiteFacts | Manifest:
     """Read a SavedModel directory, a .tflite file or a bundle, without running or trusting it.
+
+    Args:
+        path: where it lies.
+        identity: whether to digest what a SavedModel computes, which reads all of its weights.
 
     Raises:
         UsageError: it is none of these.
@@ -108,7 +114,7 @@ def inspect(path: str | PathLike[str]) -> SavedModelFacts | TFLiteFacts | Manife
     """
     from edgepack.inspection import inspect as run
 
-    return run(Path(path))
+    return run(Path(path), identity=identity)
 
 
 def _settings(config: str | PathLike[str] | Settings) -> Settings:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgepack.errors import UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edgepack.records.facts import SavedModelFacts, TFLiteFacts
     from edgepack.records.manifest import Manifest
 
@@ -17,8 +16,12 @@ ZIP = b"PK\x03\x04"
 TFLITE = slice(4, 8)
 
 
-def inspect(path: Path) -> SavedModelFacts | TFLiteFacts | Manifest:
+def inspect(path: Path, *, identity: bool = False) -> SavedModelFacts | TFLiteFacts | Manifest:
     """Read a SavedModel directory, a .tflite file or a bundle.
+
+    Args:
+        path: where it lies.
+        identity: whether to digest what a SavedModel computes, which reads all of its weights.
 
     Raises:
         UsageError: it is none of these, or cannot be read.
@@ -28,7 +31,8 @@ def inspect(path: Path) -> SavedModelFacts | TFLiteFacts | Manifest:
         from edgepack import foresight
         from edgepack.savedmodel import reader as savedmodel
 
-        return foresight.foresee(savedmodel.read(path))
+        facts = foresight.foresee(savedmodel.read(path))
+        return _identified(facts) if identity else facts
     head = _head(path)
     if head.startswith(ZIP):
         from edgepack.bundle import verify
@@ -43,6 +47,13 @@ def inspect(path: Path) -> SavedModelFacts | TFLiteFacts | Manifest:
         where=path,
         hint="Name the directory that holds saved_model.pb, a .tflite, or a bundle's .zip.",
     )
+
+
+def _identified(facts: SavedModelFacts) -> SavedModelFacts:
+    from edgepack.savedmodel.identity import identify
+
+    found = identify(Path(facts.path), tags=facts.tags)
+    return facts.model_copy(update={"identity": found})
 
 
 def _head(path: Path) -> bytes:

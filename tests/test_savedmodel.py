@@ -225,7 +225,7 @@ def _written(data):
 
 
 def _retagged(model):
-    tagged = without(GRAPH, (2, 1)) + field(2, 2, field(1, 2, field(4, 2, b"train")))
+    tagged = without(GRAPH, (2, 1)) + field(2, 2, field(1, 2, field(4, 2, b"tpu")))
     (model / "saved_model.pb").write_bytes(tagged)
 
 
@@ -273,7 +273,7 @@ INDEX, SHARD = "variables/variables.index", "variables/variables.data-00000-of-0
         (
             _retagged,
             SignatureError,
-            r"no graph is tagged serve; their tags are: \(none\); train\n.*tags = \[\"train\"\]\.",
+            r"no graph is tagged serve; their tags are: \(none\); tpu\n.*tags = \[\"tpu\"\]\.",
         ),
         (
             _written(without(GRAPH, (2, 1)) * 2),
@@ -340,6 +340,12 @@ def test_a_meta_graph_is_chosen_by_its_tags(model, tags, found):
     facts = reader.read(model, tags)
     assert facts.tags == found
     assert facts.meta_graphs == (("train",), ("gpu", "serve"), ("serve",))
+
+
+def test_a_graph_of_training_is_not_taken_for_the_one_to_serve(model):
+    data = without(GRAPH, (2, 1)) + field(2, 2, field(1, 2, field(4, 2, b"train")))
+    (model / "saved_model.pb").write_bytes(data)
+    assert reader.read(model).tags == ()
 
 
 def test_tags_of_no_meta_graph_are_refused_with_all_there_are(model):

@@ -27,6 +27,9 @@ SignatureName = Annotated[
 Scales = Annotated[
     bool, typer.Option("--scales", help="State scales and zero points in the contract.")
 ]
+Identity = Annotated[
+    bool, typer.Option("--identity", help="Digest what a SavedModel computes, weights included.")
+]
 
 
 def inspect(
@@ -35,6 +38,7 @@ def inspect(
     variant: Variant = "",
     signature: SignatureName = "",
     scales: Scales = False,
+    identity: Identity = False,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -43,7 +47,7 @@ def inspect(
     with command(json=json, verbose=verbose) as terminal:
         from edgepack import api
 
-        found = api.inspect(path)
+        found = api.inspect(path, identity=identity)
         if contract:
             from edgepack.contract import choice, document
 

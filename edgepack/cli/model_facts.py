@@ -22,6 +22,9 @@ def of_file(found: SavedModelFacts) -> Iterator[Pair]:
     if found.versions:
         yield "version", f"{found.version_directory}, the highest of {', '.join(found.versions)}"
     yield "digest", f"sha256 {found.digest}"
+    if found.identity:
+        yield "computes", f"sha256 {found.identity.digest}"
+        yield "", _named("not followed", found.identity.left_out)
     variables = figures.size(found.variables_bytes)
     yield "size", f"{figures.size(found.size_bytes)}, variables {variables}"
     yield "TensorFlow", _joined(found.tensorflow_version, found.tensorflow_git_version)

@@ -82,30 +82,38 @@ def _reserve(path: Path) -> None:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
-def require_rows(answer: Mapping[str, NDArray[Any]], batch: int) -> None:
-    """Hold one invocation's outputs to one row of numbers a sample.
+def rows(answer: Mapping[str, NDArray[Any]], batch: int) -> dict[str, NDArray[Any]]:
+    """One invocation's outputs as one row of numbers a sample, [batch, ...] by name.
+
+    Where a single sample was fed, an output without a batch dimension is that sample's row.
 
     Args:
         answer: outputs by name.
         batch: samples that were fed.
 
     Raises:
-        RunError: an output holds something else.
+        RunError: an output holds something else than numbers.
         ShapeError: an output has not one row a sample.
     """
-    for name, rows in answer.items():
-        if rows.dtype.kind not in "biufc":
-            what = "strings" if rows.dtype.kind in "SUO" else rows.dtype.name
-            raise RunError(
-                f"the output {name!r} holds {what}, not numbers, and cannot be compared",
-                hint="Export a signature without it.",
-            )
-        if rows.shape[:1] != (batch,):
-            raise ShapeError(
-                f"the output {name!r} has shape {list(rows.shape)} for a batch of {batch}: "
-                "its first dimension must count the samples",
-                hint="Export a signature whose outputs keep the batch dimension.",
-            )
+    return {name: _rows(name, values, batch) for name, values in answer.items()}
+
+
+def _rows(name: str, values: NDArray[Any], batch: int) -> NDArray[Any]:
+    if values.dtype.kind not in "biufc":
+        what = "strings" if values.dtype.kind in "SUO" else values.dtype.name
+        raise RunError(
+            f"the output {name!r} holds {what}, not numbers, and cannot be compared",
+            hint="Export a signature without it.",
+        )
+    if values.shape[:1] == (batch,):
+        return values
+    if batch == 1:
+        return values[np.newaxis]
+    raise ShapeError(
+        f"the output {name!r} has shape {list(values.shape)} for a batch of {batch}: "
+        "its first dimension must count the samples",
+        hint="Export a signature whose outputs keep the batch dimension.",
+    )
 
 
 def write_rows(

@@ -15,7 +15,7 @@ from edgepack.engines.arrays import (
     create_outputs,
     open_array,
     open_outputs,
-    require_rows,
+    rows,
     rows_of,
     single_value,
     write_rows,
@@ -188,8 +188,7 @@ def smoke(model: TFLiteModel, split: SplitData, directory: Path) -> Outputs:
     """
     session = open_session(model, split)
     arrays = {name: open_array(ref) for name, ref in split.inputs.items()}
-    answer = session(rows_of(arrays, 0, session.batch))
-    require_rows(answer, session.batch)
+    answer = rows(session(rows_of(arrays, 0, session.batch)), session.batch)
     return create_outputs(answer, split.samples, directory)
 
 
@@ -204,8 +203,7 @@ def predict(model: TFLiteModel, split: SplitData, outputs: Outputs, start: int, 
     arrays = {name: open_array(ref) for name, ref in split.inputs.items()}
     written = open_outputs(outputs)
     for row in range(start, stop, session.batch):
-        answer = session(rows_of(arrays, row, session.batch))
-        require_rows(answer, session.batch)
+        answer = rows(session(rows_of(arrays, row, session.batch)), session.batch)
         write_rows(answer, written, row, min(row + session.batch, stop))
     return stop - start
 

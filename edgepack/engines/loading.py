@@ -58,6 +58,11 @@ class LoadedModel:
                 hint="Check the samples against the model: ids within the table, shapes, lengths.",
             ) from error
 
+    @property
+    def has_fixed_batch(self) -> bool:
+        """Whether the model itself decides how many samples go in at a time."""
+        return self._fixed_batch is not None
+
     def batch_of(self, inputs: Mapping[str, NDArray[Any]]) -> int:
         """How many samples to ask at a time, of arrays [n, ...] by input name."""
         elements = sum(prod(array.shape[1:]) for array in inputs.values())

@@ -57,6 +57,7 @@ class ObjectProgram:
         self._root = tf.saved_model.load(source.path, tags=list(source.tags))
         self._functions = {name: self._find(name, source) for name in source.signatures}
         self._main = self._functions[source.signature]
+        self._left_out = frozenset(source.left_out)
         self._stateful = source.stateful
         self._initial = [v.numpy() for v in self._variables()] if source.stateful else []
 
@@ -71,7 +72,8 @@ class ObjectProgram:
         tf = import_tensorflow()
         dtypes = {name: spec.dtype for name, spec in _inputs(self._main).items()}
         answer = self._main(**{n: tf.constant(a, dtype=dtypes[n]) for n, a in feed.items()})
-        return {name: np.asarray(value) for name, value in answer.items()}
+        kept = answer.keys() - self._left_out
+        return {name: np.asarray(value) for name, value in answer.items() if name in kept}
 
     def save(self, directory: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """See `Program`."""
@@ -125,14 +127,15 @@ class ObjectProgram:
     def _name(self) -> str:
         return next(name for name, function in self._functions.items() if function is self._main)
 
-    @staticmethod
-    def _pinned(function: Any, shapes: Mapping[str, tuple[int, ...]]) -> Any:
+    def _pinned(self, function: Any, shapes: Mapping[str, tuple[int, ...]]) -> Any:
         """The function again, for inputs of known shapes."""
         tf = import_tensorflow()
         wanted = specs(_inputs(function), shapes)
+        left_out = self._left_out if function is self._main else frozenset()
 
         def again(**feed: Any) -> Any:  # a function of TensorFlow's would not take other shapes
-            return function(**feed)
+            answer = function(**feed)
+            return {name: value for name, value in answer.items() if name not in left_out}
 
         return tf.function(again).get_concrete_function(**wanted)
 
@@ -165,6 +168,8 @@ class SessionProgram:
         self._restore()
         meta = self._loader.get_meta_graph_def_from_tags(list(source.tags))
         self._ports = {name: _ports(meta.signature_def, name) for name in source.signatures}
+        for name in source.left_out:
+            del self._ports[source.signature].outputs[name]
 
     def __call__(self, feed: Mapping[str, NDArray[Any]]) -> Arrays:
         """See `Program`."""

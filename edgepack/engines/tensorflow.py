@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgepack.engines.arrays import (
     create_outputs,
     open_array,
     open_outputs,
-    require_rows,
+    rows,
     write_rows,
 )
 from edgepack.engines.conversion import convert_program
 from edgepack.engines.importing import import_tensorflow
 from edgepack.engines.loading import batches, load
+from edgepack.errors import ModelError
 from edgepack.records.stages import Conversion
 
 if TYPE_CHECKING:
@@ -22,10 +25,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgepack.engines.loading import LoadedModel
     from edgepack.records.dataset import Outputs, SplitData
     from edgepack.records.stages import SourceModel
 
     Answer = tuple[int, dict[str, NDArray[Any]]]
+
+ALIKE = 1e-3  # relative: batched arithmetic may round otherwise
 
 
 def convert(
@@ -79,17 +85,41 @@ def predict(source: SourceModel, split: SplitData, directory: Path) -> Outputs:
     """
     model = load(source)
     arrays = {name: open_array(ref) for name, ref in split.inputs.items()}
-    size = model.batch_of(arrays)
+    size = _batch(model, arrays, split.samples)
     answers = ((start, model(batch)) for start, batch in batches(arrays, split.samples, size))
     return _written(answers, split.samples, directory, size)
+
+
+def _batch(model: LoadedModel, arrays: Mapping[str, NDArray[Any]], samples: int) -> int:
+    """How many samples to ask at a time: one, where an answer depends on the others'."""
+    size = model.batch_of(arrays)
+    if size == 1 or model.has_fixed_batch:
+        return size
+    _, several = next(batches(arrays, samples, size))
+    alone = rows(model({name: array[:1] for name, array in several.items()}), 1)
+    try:
+        together = rows(model(several), size)
+    except ModelError:  # made for one sample, whatever its signature says
+        return 1
+    alike = (
+        together[name].shape[1:] == row.shape[1:]
+        and np.allclose(together[name][:1], row, rtol=ALIKE, atol=ALIKE * _largest(row))
+        for name, row in alone.items()
+        if row.dtype.kind in "fc"
+    )
+    return size if all(alike) else 1
+
+
+def _largest(row: NDArray[Any]) -> float:
+    return float(np.abs(row).max(initial=0.0))
 
 
 def _written(answers: Iterator[Answer], samples: int, directory: Path, size: int) -> Outputs:
     """Answers to `size` samples at a time, on disk as they come."""
     outputs: Outputs | None = None
     written: dict[str, NDArray[Any]] = {}
-    for start, answer in answers:
-        require_rows(answer, size)
+    for start, values in answers:
+        answer = rows(values, size)
         if outputs is None:
             outputs = create_outputs(answer, samples, directory)
             written = open_outputs(outputs)

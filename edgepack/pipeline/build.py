@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from edgepack.pipeline.plan import Plan
     from edgepack.records.dataset import Outputs, SampleSet
     from edgepack.records.events import Event
+    from edgepack.records.facts import SemanticIdentity
     from edgepack.records.settings import Settings
     from edgepack.records.stages import Conversion, ModelFile
 
@@ -78,6 +79,7 @@ def build(request: Request) -> BuildResult:
 @dataclass(frozen=True)
 class _Measured:
     conversion: Conversion
+    identity: SemanticIdentity
     samples: SampleSet
     built: tuple[Built, ...]
     evidence: Evidence
@@ -85,6 +87,7 @@ class _Measured:
 
 def _measure(session: Session, plan: Plan, release: Release | None) -> _Measured:
     inputs = _start(session, plan)
+    identity = session.branch(making.identity, session, plan)
     asked = [
         session.branch(variants.build, session, plan, variant, inputs)
         for variant in plan.settings.variants
@@ -97,6 +100,7 @@ def _measure(session: Session, plan: Plan, release: Release | None) -> _Measured
     skipped = tuple(result for result in results if isinstance(result, Skipped))
     split = inputs.fed.result().splits["evaluate"]
     reruns = tuple(releases.rerun(session, plan, release, one, split) for one in built if release)
+    identified = identity.result()
     conversion, float_model = inputs.converted.result()
     judged = source.result()  # from here on nothing else runs: latency is next
     subjects = Subjects(float_model, built, reruns, split)
@@ -108,7 +112,7 @@ def _measure(session: Session, plan: Plan, release: Release | None) -> _Measured
         baseline=timed.baseline,
         machine=machine(),
     )
-    return _Measured(conversion, samples, built, evidence)
+    return _Measured(conversion, identified, samples, built, evidence)
 
 
 def _start(session: Session, plan: Plan) -> Inputs:
@@ -185,6 +189,7 @@ def _judge(request: Request, plan: Plan, measured: _Measured) -> Outcome:
         plan=plan,
         samples=measured.samples,
         conversion=measured.conversion,
+        identity=measured.identity,
         built=measured.built,
         evidence=measured.evidence,
         verdict=verdict,

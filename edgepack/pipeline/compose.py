@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgepack.pipeline.variants import Built
     from edgepack.records.dataset import SampleSet
     from edgepack.records.evidence import Evidence
+    from edgepack.records.facts import SemanticIdentity
     from edgepack.records.stages import Conversion
     from edgepack.records.verdict import Verdict
 
@@ -31,6 +32,7 @@ class Outcome:
     plan: Plan
     samples: SampleSet
     conversion: Conversion
+    identity: SemanticIdentity
     built: tuple[Built, ...]
     evidence: Evidence
     verdict: Verdict
@@ -83,6 +85,7 @@ def _source(outcome: Outcome) -> SourceEntry:
         tensorflow_git_version=facts.tensorflow_git_version,
         keras_version=facts.keras_version,
         fingerprint=facts.fingerprint,
+        identity=outcome.identity,
         version_directory=facts.version_directory,
         unsafe_ops=facts.unsafe,
         repairs=(*outcome.plan.source.repairs, *outcome.conversion.repairs),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgepack.datasets.digest import digest
@@ -12,16 +13,17 @@ from edgepack.errors import ModelError
 from edgepack.files import sha256_file
 from edgepack.pipeline import sources
 from edgepack.records.dataset import SampleSet
+from edgepack.records.facts import SemanticIdentity
 from edgepack.records.stages import (
     Conversion,
     ModelFile,
     QuantizeJob,
     Statistics,
 )
+from edgepack.savedmodel.identity import identify
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
-    from pathlib import Path
 
     from edgepack.pipeline.plan import Plan
     from edgepack.pipeline.session import Session
@@ -80,6 +82,17 @@ def _shapes(plan: Plan, samples: Future[SampleSet]) -> sources.Shapes:
     if known is not None:
         return known
     return sources.shapes_of(plan.signature, wanted, samples.result().splits["evaluate"])
+
+
+def identity(session: Session, plan: Plan) -> SemanticIdentity:
+    """What the model computes, as digests that saving it again does not change."""
+
+    def make(_: Path) -> SemanticIdentity:
+        call = session.general.submit(identify, Path(plan.facts.path), tags=plan.facts.tags)
+        return call.result()
+
+    key = {"source": plan.facts.digest, "tags": ",".join(plan.facts.tags)}
+    return session.cache.stage("identity", key, SemanticIdentity, make)[0]
 
 
 def source_key(plan: Plan) -> dict[str, str]:

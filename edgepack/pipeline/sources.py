@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgepack import repair
 from edgepack.errors import ShapeError, SignatureError
+from edgepack.records.facts import Repair
 from edgepack.records.stages import FunctionPorts, SourceModel
 from edgepack.savedmodel import selection, unsafe
 from edgepack.savedmodel.functions import FUNCTION
@@ -104,8 +105,23 @@ def source(
         fixed_batch=max(leading) if leading and min(leading) > 0 else None,
         scalars=tuple(tensor.name for tensor in main.inputs if tensor.dims == ()),
         select_tf_ops=settings.allow_select_tf_ops,
-        repairs=repair.prepare(Path(facts.path), facts, copy),
+        left_out=_texts(main),
+        repairs=(*repair.prepare(Path(facts.path), facts, copy), *_of_texts(main)),
     )
+
+
+def _texts(main: Signature) -> tuple[str, ...]:
+    """Outputs that are text, where there are numbers beside them."""
+    texts = tuple(tensor.name for tensor in main.outputs if tensor.dtype == "string")
+    return texts if len(texts) < len(main.outputs) else ()
+
+
+def _of_texts(main: Signature) -> Iterator[Repair]:
+    if names := _texts(main):
+        yield Repair(
+            what=f"left out the outputs that are text: {', '.join(names)}",
+            why="TFLite does not make text of numbers; the numbers beside it say the same",
+        )
 
 
 def known_shapes(main: Signature, wanted: Mapping[str, tuple[int, ...]]) -> Shapes | None:

@@ -138,6 +138,7 @@ class SavedModelFacts(Record):
     unsafe: tuple[UnsafeUse, ...] = Field(
         (), description="ops that read or write files, run code or reach the network"
     )
+    identity: SemanticIdentity | None = None
     foreseen: tuple[Repair, ...] = Field((), description="what a build will repair")
     outlook: tuple[Outlook, ...] = ()
 

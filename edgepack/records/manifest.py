@@ -9,7 +9,7 @@ from pydantic import Field
 from edgepack.records.base import Record
 from edgepack.records.dataset import Preprocess, Split
 from edgepack.records.evidence import Accuracy, Skipped
-from edgepack.records.facts import Precision, Repair, UnsafeUse
+from edgepack.records.facts import Precision, Repair, SemanticIdentity, UnsafeUse
 from edgepack.records.stages import DeviceInput
 from edgepack.records.tensors import OpUse, Signature
 from edgepack.records.verdict import Verdict
@@ -27,6 +27,9 @@ class SourceEntry(Record):
     keras_version: str
     fingerprint: dict[str, str]
     repairs: tuple[Repair, ...]
+    identity: SemanticIdentity | None = Field(
+        None, description="what it computes, as digests that saving it again does not change"
+    )
     version_directory: str = Field(
         "", description="the one of several version directories that the model was read from"
     )

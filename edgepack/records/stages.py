@@ -33,6 +33,7 @@ class SourceModel(Record):
     stateful: bool = False
     fixed_batch: int | None = Field(None, description="batch size baked into the inputs, if any")
     scalars: tuple[str, ...] = Field((), description="inputs of one number, without a batch")
+    left_out: tuple[str, ...] = Field((), description="outputs that are text, beside numbers")
     select_tf_ops: bool = Field(False, description="whether Select-TF ops are allowed")
     repairs: tuple[Repair, ...] = ()
 

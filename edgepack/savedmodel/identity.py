@@ -26,7 +26,7 @@ from edgepack.savedmodel.walk import Edge, Part, Walk, edge
 from edgepack.savedmodel.wire import WireError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from edgepack.savedmodel.messages import MetaGraph
@@ -43,12 +43,15 @@ def semantic_digest(path: Path, meta: MetaGraph | None = None) -> str:
     return identity.digest if identity.complete else ""
 
 
-def identify(path: Path, meta: MetaGraph | None = None) -> SemanticIdentity:
+def identify(
+    path: Path, meta: MetaGraph | None = None, tags: Collection[str] = ()
+) -> SemanticIdentity:
     """What a SavedModel computes, and what of it could not be followed.
 
     Args:
         path: the directory that holds saved_model.pb.
         meta: its MetaGraphDef, where it has been read before.
+        tags: of the MetaGraphDef, where it has not; by default the one that is tagged serve.
 
     Raises:
         EdgepackError: it is no SavedModel, or a damaged one.
@@ -56,7 +59,7 @@ def identify(path: Path, meta: MetaGraph | None = None) -> SemanticIdentity:
     file = path / GRAPH
     try:
         if meta is None:
-            meta = select_graph(messages.meta_graphs(file.read_bytes()), file)
+            meta = select_graph(messages.meta_graphs(file.read_bytes()), file, tags)
         return _Model(path, meta).identity()
     except WireError as error:
         raise DamagedModelError(

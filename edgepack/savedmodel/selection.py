@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edgepack.savedmodel.messages import MetaGraph
 
 SERVE = "serve"
+TRAINING = frozenset(("train", "eval"))  # tags of graphs that are not for inference
 DEFAULT = "serving_default"
 # They take tf.train.Example messages as bytes.
 PARSES_EXAMPLES = frozenset(
@@ -40,8 +41,9 @@ def select_graph(metas: list[MetaGraph], file: Path, tags: Collection[str] = ())
         what = f"no graph is tagged {','.join(sorted(tags))}"
         raise SignatureError(f"{what}; their tags are: {known}", where=file, hint="Set model.tags.")
     serving = [meta for meta in metas if SERVE in meta.tags]
-    if len(metas) == 1 or serving:
-        return min(serving or metas, key=lambda meta: len(meta.tags))
+    served = serving or [meta for meta in metas if not TRAINING & set(meta.tags)]
+    if len(served) == 1 or serving:
+        return min(served, key=lambda meta: len(meta.tags))
     raise SignatureError(
         f"no graph is tagged {SERVE}; their tags are: {known}",
         where=file,

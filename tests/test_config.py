@@ -389,6 +389,10 @@ def test_the_defaults_in_the_documentation_are_those_of_the_records():
     rows = {key: value for key, value in rows.items() if key not in Budget.model_fields}
     stated = {key: tomllib.loads(f"value = {value}")["value"] for key, value in rows.items()}
     kinds = (Settings, ModelSettings, BaselineBudget, LatencySettings, Limits)
-    known = {name: field.get_default(call_default_factory=True) for kind in kinds for name, field in kind.model_fields.items()}
+    known = {
+        name: field.get_default(call_default_factory=True)
+        for kind in kinds
+        for name, field in kind.model_fields.items()
+    }
     assert len(stated) >= 10
     assert stated == {key: json.loads(json.dumps(known[key])) for key in stated}

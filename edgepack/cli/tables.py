@@ -111,6 +111,8 @@ def _bundle(found: Manifest, path: Path) -> Iterator[Table]:
         ("classes", f"{len(found.classes)}: {', '.join(found.classes[:OPS_SHOWN])}"),
         ("source", f"sha256 {found.source.digest}, signature {found.source.signature}"),
         ("made by", f"edgepack {tools.edgepack}, TensorFlow {tools.tensorflow}, {tools.quantizer}"),
+        ("app links", _needed("Select-TF ops", {op for m in found.models for op in m.select_ops})),
+        ("app prepares", _prepared(found)),
         ("skipped", "; ".join(f"{one.variant}: {one.reason}" for one in found.skipped)),
     )
     models = _grid("variant", "precision", "size", "accuracy", "sha256")
@@ -121,6 +123,17 @@ def _bundle(found: Manifest, path: Path) -> Iterator[Table]:
     yield models
     if found.models:
         yield _signatures(found.models[0].signatures)
+
+
+def _needed(what: str, names: set[str]) -> str:
+    return f"{what}: {', '.join(sorted(names))}" if names else ""
+
+
+def _prepared(found: Manifest) -> str:
+    """Inputs of the files that stand for others of the source."""
+    inputs = {one for model in found.models for one in model.prepared_inputs}
+    told = (f"{one.name} from {', '.join(one.sources)}" for one in inputs)
+    return "; ".join(sorted(told))
 
 
 def _accuracy(model: ModelEntry) -> str:

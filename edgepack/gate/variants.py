@@ -39,6 +39,9 @@ def built_checks(evidence: Evidence, settings: Settings) -> Iterator[Check]:
 
 def variant_checks(one: VariantEvidence, evidence: Evidence, budget: Budget) -> Iterator[Check]:
     """Every check of a variant that was built."""
+    if one.not_run:
+        yield from _unrun_checks(one, budget)
+        return
     yield from health_checks(one.variant, one.accuracy, evidence.source.accuracy.health)
     yield from _accuracy_checks(one, evidence.source.accuracy, budget)
     if budget.min_agreement is not None:
@@ -47,6 +50,15 @@ def variant_checks(one: VariantEvidence, evidence: Evidence, budget: Budget) -> 
     if budget.max_latency_ratio is not None:
         limit = Limit(one.variant, "max_latency_ratio", budget.max_latency_ratio)
         yield _latency_check(limit, one.latency)
+    if budget.max_size_bytes is not None:
+        yield Limit(one.variant, "max_size_bytes", budget.max_size_bytes).exact(one.size_bytes)
+
+
+def _unrun_checks(one: VariantEvidence, budget: Budget) -> Iterator[Check]:
+    """Doubt about everything that was asked for, but the size."""
+    asked = budget.model_dump(exclude_none=True, exclude={"max_size_bytes"})
+    for name, limit in asked.items():
+        yield Limit(one.variant, name, limit).unmeasured(one.not_run, "inconclusive")
     if budget.max_size_bytes is not None:
         yield Limit(one.variant, "max_size_bytes", budget.max_size_bytes).exact(one.size_bytes)
 

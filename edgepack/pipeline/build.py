@@ -26,7 +26,7 @@ from edgepack.report import json as report_json
 from edgepack.report import markdown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
     from edgepack.cache import Cache
@@ -99,7 +99,11 @@ def _measure(session: Session, plan: Plan, release: Release | None) -> _Measured
     built = tuple(result for result in results if isinstance(result, Built))
     skipped = tuple(result for result in results if isinstance(result, Skipped))
     split = inputs.fed.result().splits["evaluate"]
-    reruns = tuple(releases.rerun(session, plan, release, one, split) for one in built if release)
+    reruns = tuple(
+        releases.rerun(session, plan, release, one, split)
+        for one in built
+        if release and not one.evidence.not_run
+    )
     identified = identity.result()
     conversion, float_model = inputs.converted.result()
     judged = source.result()  # from here on nothing else runs: latency is next
@@ -132,9 +136,18 @@ def _fed(
     converted: Future[tuple[Conversion, ModelFile]],
 ) -> SampleSet:
     conversion, _ = converted.result()
-    for repair in conversion.repairs if conversion.prepared else ():
-        session.warn("convert", repair.what)
+    for remark in _remarks(conversion):
+        session.warn("convert", remark)
     return feeding.fed(session, plan, samples.result(), conversion)
+
+
+def _remarks(conversion: Conversion) -> Iterator[str]:
+    """What of the conversion the app has to follow."""
+    if conversion.prepared:
+        yield from (repair.what for repair in conversion.repairs)
+    if conversion.select_ops:
+        ops = ", ".join(conversion.select_ops)
+        yield f"the app must link the Select-TF ops, and no runtime here can run the file: {ops}"
 
 
 def _warm(

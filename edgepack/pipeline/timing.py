@@ -46,6 +46,9 @@ def measure(session: Session, plan: Plan, subjects: Subjects, split: SplitData) 
         split: samples as the source takes them.
     """
     source = running.source_latency(session, plan, split)
+    if any(one.evidence.not_run for one in subjects.built):  # then float32 is not run either
+        as_built = tuple(one.evidence for one in subjects.built)
+        return Timed(source, as_built, tuple(one.evidence for one in subjects.reruns))
     models = _models(plan, subjects)
     found = running.latencies(session, plan, models, _pairs(subjects), subjects.fed)
     ratios = {(ratio.name, ratio.reference): ratio for ratio in found.ratios}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgepack.errors import ModelError
 from edgepack.pipeline import judging, making, running
-from edgepack.records.evidence import Skipped, VariantEvidence
+from edgepack.records.evidence import Accuracy, Skipped, VariantEvidence
 from edgepack.tflite import reader
 
 if TYPE_CHECKING:
@@ -70,23 +70,37 @@ def _build(session: Session, plan: Plan, variant: str, inputs: Inputs) -> Built:
     note = _honest(variant, facts)
     model = running.runnable(plan, file, plan.signature.name, stateful=facts.stateful)
     split = inputs.fed.result().splits["evaluate"]
+    conversion, _ = inputs.converted.result()
     try:
         running.smoke_others(session, plan, model, split)
         outputs = running.outputs(session, plan, model, split)
     except ModelError as error:
+        if conversion.select_ops:
+            return _not_run(Built(file, facts, model, _bare(variant, facts)), conversion)
         raise _refused(variant, "invoke", error.message) from error
     memory = session.branch(running.memory, session, plan, model, split)
     accuracy = judging.evaluate(session, plan, split, outputs, inputs.source.result())
-    evidence = VariantEvidence(
+    measured = {"accuracy": accuracy, "memory": memory.result(), "note": note}
+    evidence = _bare(variant, facts).model_copy(update=measured)
+    return Built(file=file, facts=facts, model=model, evidence=evidence)
+
+
+def _bare(variant: str, facts: TFLiteFacts) -> VariantEvidence:
+    """What the file itself tells."""
+    return VariantEvidence(
         variant=variant,
         precision=facts.precision,
         sha256=facts.sha256,
         size_bytes=facts.size_bytes,
-        accuracy=accuracy,
-        memory=memory.result(),
-        note=note,
+        accuracy=Accuracy(samples=0),
     )
-    return Built(file=file, facts=facts, model=model, evidence=evidence)
+
+
+def _not_run(built: Built, conversion: Conversion) -> Built:
+    """A file whose Select-TF ops no runtime here has: allowed by the config, and marked so."""
+    ops = ", ".join(conversion.select_ops)
+    why = f"it needs Select-TF ops, which no runtime here has: {ops}"
+    return replace(built, evidence=built.evidence.model_copy(update={"not_run": why}))
 
 
 def _make(session: Session, plan: Plan, variant: str, inputs: Inputs) -> ModelFile:

@@ -124,6 +124,9 @@ class VariantEvidence(Record):
     latency: Latency | None = None
     memory: Memory | None = None
     note: str = Field("", description="such as: nothing to quantize, named float32")
+    not_run: str = Field(
+        "", description="why it could not be run here: nothing but its size is measured"
+    )
 
 
 class SourceEvidence(Record):

@@ -102,6 +102,7 @@ def _details(report: Report) -> Iterator[str]:
     yield _folded("Source, dataset and tools", "\n".join(_origin_lines(report)))
     remarks = [
         *(f"- {lint.level}: {escape(lint.message)}" for lint in report.lints),
+        *(f"- {v.variant}: {escape(v.not_run)}" for v in report.evidence.variants if v.not_run),
         *(f"- {v.variant}: {escape(v.note)}" for v in report.evidence.variants if v.note),
     ]
     if remarks:

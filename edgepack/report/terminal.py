@@ -45,8 +45,8 @@ def _parts(report: Report) -> Iterator[RenderableType]:
             mark = Text(f"{wording.MARKS[outcome]}  ", STYLES[outcome])
             yield mark.append(_plain(wording.sentence(check, report)), "default not bold")
     for one in report.evidence.variants:
-        if one.note:
-            yield Text(_plain(f"note  {one.variant}: {one.note}"), "dim")
+        if said := one.not_run or one.note:
+            yield Text(_plain(f"note  {one.variant}: {said}"), "dim")
     style = STYLES["pass" if report.verdict.passed else "fail"]
     yield Text(_plain(f"{report.name} {report.version} {wording.verdict(report)}"), style)
     yield Text(wording.HOST_NOTE, "dim")

@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgepack.errors import UsageError
+from edgepack import formats
 
 if TYPE_CHECKING:
     from edgepack.records.facts import SavedModelFacts, TFLiteFacts
     from edgepack.records.manifest import Manifest
 
-HEAD = 8
-ZIP = b"PK\x03\x04"
-TFLITE = slice(4, 8)
+# Read as SavedModels; what is wrong with version directories is for their reader to say.
+SAVED_MODELS = frozenset(("saved-model", "hub-module", "versions"))
 
 
 def inspect(path: Path, *, identity: bool = False) -> SavedModelFacts | TFLiteFacts | Manifest:
@@ -24,29 +23,26 @@ def inspect(path: Path, *, identity: bool = False) -> SavedModelFacts | TFLiteFa
         identity: whether to digest what a SavedModel computes, which reads all of its weights.
 
     Raises:
-        UsageError: it is none of these, or cannot be read.
+        FormatError: it is none of these; says what it is, and what makes a SavedModel of it.
+        UsageError: it cannot be read.
         EdgepackError: it is one of these, and damaged.
     """
-    if not path.is_file():
+    found = formats.recognise(path)
+    if found.kind in SAVED_MODELS:
         from edgepack import foresight
         from edgepack.savedmodel import reader as savedmodel
 
         facts = foresight.foresee(savedmodel.read(path))
         return _identified(facts) if identity else facts
-    head = _head(path)
-    if head.startswith(ZIP):
+    if found.kind == "bundle":
         from edgepack.bundle import verify
 
         return verify.read_manifest(path)
-    if head[TFLITE] == b"TFL3":
+    if found.kind == "tflite":
         from edgepack.tflite import reader as tflite
 
         return tflite.read(path)
-    raise UsageError(
-        "is neither a SavedModel directory, nor a .tflite file, nor a bundle",
-        where=path,
-        hint="Name the directory that holds saved_model.pb, a .tflite, or a bundle's .zip.",
-    )
+    raise formats.refuse(found)
 
 
 def _identified(facts: SavedModelFacts) -> SavedModelFacts:
@@ -54,11 +50,3 @@ def _identified(facts: SavedModelFacts) -> SavedModelFacts:
 
     found = identify(Path(facts.path), tags=facts.tags)
     return facts.model_copy(update={"identity": found})
-
-
-def _head(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(HEAD)
-    except OSError as error:
-        raise UsageError(f"cannot be read: {error.strerror}", where=path) from error

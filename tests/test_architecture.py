@@ -26,8 +26,8 @@ READERS = {"savedmodel", "tflite"}
 STAGES = (
     LEAVES
     | READERS
-    | {"bundle", "cache", "config", "contract", "datasets", "engines", "foresight", "gate"}
-    | {"inspection", "measure", "repair", "report", "stats", "targets", "workers"}
+    | {"bundle", "cache", "config", "contract", "datasets", "engines", "foresight", "formats"}
+    | {"gate", "inspection", "measure", "repair", "report", "stats", "targets", "workers"}
 )
 MAY_SEE: dict[str, set[str]] = {
     "errors": set(),
@@ -42,6 +42,7 @@ MAY_SEE: dict[str, set[str]] = {
     "savedmodel": BASE | {"files"},
     "tflite": BASE | {"files"},
     "foresight": {"records"},
+    "formats": BASE | {"savedmodel"},
     "repair": BASE | {"files", "savedmodel"},
     "contract": BASE | {"files", "tomlfile"},
     "stats": BASE,
@@ -52,7 +53,7 @@ MAY_SEE: dict[str, set[str]] = {
     "engines": BASE | READERS | {"files"},
     "measure": BASE | {"datasets", "engines", "files", "stats", "workers"},
     "bundle": BASE | {"files", "tflite"},
-    "inspection": BASE | READERS | {"bundle", "files", "foresight"},
+    "inspection": BASE | READERS | {"bundle", "files", "foresight", "formats"},
     "pipeline": STAGES,
     "api": STAGES | {"pipeline", "schemas"},
     "__init__": BASE | {"api"},

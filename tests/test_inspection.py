@@ -10,12 +10,13 @@ from graph_samples import node, saved, signature
 from tflite_models import PLAIN
 
 from edgepack.cli import model_facts
-from edgepack.errors import EdgepackError, ModelError, UsageError, VerificationError
+from edgepack.errors import EdgepackError, FormatError, ModelError, UsageError, VerificationError
 from edgepack.inspection import inspect
 from edgepack.records.manifest import Manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 DIGITS = ROOT / "calibration/digits/saved_model"
+BUNDLE = ROOT / "tests/golden/bundle-1.zip"
 
 
 def test_a_directory_is_read_as_a_savedmodel():
@@ -29,16 +30,17 @@ def test_a_tflite_file_is_known_by_its_content_whatever_its_name(tmp_path):
 
 
 def test_a_bundle_is_read_as_its_manifest():
-    assert isinstance(inspect(ROOT / "tests/golden/bundle-1.zip"), Manifest)
+    assert isinstance(inspect(BUNDLE), Manifest)
 
 
 @pytest.mark.parametrize(
     ("content", "kind", "message"),
     [
-        (b"", UsageError, "neither a SavedModel directory, nor a .tflite file, nor a bundle"),
-        (b"PK", UsageError, r"neither .*\n.*saved_model\.pb, a \.tflite, or a bundle"),
+        (b"", FormatError, "is an empty file, not a SavedModel"),
+        (b"PK", FormatError, r"neither .*\n.*saved_model\.pb, a \.tflite, or a bundle"),
         (PLAIN[:40], ModelError, "not a whole .tflite file"),
-        (b"PK\3\4" + bytes(100), VerificationError, "zip"),
+        (b"PK\3\4" + bytes(100), FormatError, "is a zip archive, not a SavedModel"),
+        (BUNDLE.read_bytes()[:2000], VerificationError, "zip"),
     ],
 )
 def test_what_is_none_or_damaged_is_refused(tmp_path, content, kind, message):

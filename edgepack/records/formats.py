@@ -1,0 +1,70 @@
+"""What was found at a path that should be a model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from edgepack.records.base import Record
+
+Kind = Literal[
+    "saved-model",
+    "saved-model-text",
+    "saved-model-part",
+    "saved-model-graph",
+    "versions",
+    "hub-module",
+    "keras",
+    "keras-hdf5",
+    "keras-config",
+    "hdf5-weights",
+    "hdf5",
+    "checkpoint",
+    "meta-graph",
+    "graph-def",
+    "graph-def-text",
+    "tflite",
+    "onnx",
+    "pytorch",
+    "torchscript",
+    "pytorch-program",
+    "pickle",
+    "numpy",
+    "safetensors",
+    "gguf",
+    "core-ml",
+    "tensorflow-js",
+    "openvino",
+    "archive",
+    "bundle",
+    "lfs-pointer",
+    "html",
+    "empty-file",
+    "empty-directory",
+    "directory",
+    "unknown",
+]
+
+
+class Remedy(Record):
+    """How to make a SavedModel of what was found."""
+
+    advice: str = Field("", description="one sentence")
+    language: Literal["", "sh", "python"] = ""
+    lines: str = Field("", description="what to run, exactly, in `language`")
+
+
+class Format(Record):
+    """What lies at a path, by its content and never by its name alone.
+
+    Attributes say: `kind` what edgepack takes it for; `what` the same in words, after "is"; `sure`
+    whether its content leaves no doubt; `missing` what a SavedModel has and this has not.
+    """
+
+    path: str
+    kind: Kind
+    what: str
+    sure: bool = True
+    missing: str = ""
+    remedy: Remedy = Remedy()

@@ -8,7 +8,7 @@ LOCK := requirements-dev.lock
 SUPPORTED := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench lock docs clean
+.PHONY: help demo test lint bench wild lock docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,9 @@ lint: $(VENV)/installed ## Check style and types
 
 bench: $(VENV)/installed ## Print the speed and memory ratios that releases are held to
 	@$(BIN)/python benchmarks/bench.py $(ARGS)
+
+wild: $(VENV)/installed ## Build every SavedModel below DIR=..., beside the stock converter
+	@$(BIN)/python benchmarks/wild $(DIR) $(ARGS)
 
 docs: $(VENV)/installed ## Rewrite what README.md quotes from the program
 	@$(BIN)/python -m pytest tests/test_project.py --update-golden

@@ -72,6 +72,7 @@ class _Sums:
     cosines: list[float] = field(default_factory=list)
     elements: int = 0
     largest: float = 0.0
+    peak: float = 0.0
     absolute: float = 0.0
     error: float = 0.0
     signal: float = 0.0
@@ -85,6 +86,7 @@ class _Sums:
         difference = np.abs(mine[known] - theirs[known])
         self.elements += difference.size
         self.largest = max(self.largest, float(difference.max(initial=0)))
+        self.peak = max(self.peak, float(np.abs(theirs[known]).max(initial=0)))
         self.absolute += float(difference.sum())
         self.error += float(np.square(difference).sum())
         self.signal += float(np.square(theirs[known]).sum())
@@ -171,6 +173,7 @@ def _figures(name: str, samples: int, sums: _Sums) -> Agreement:
         cosine=_figure(float(np.mean(sums.cosines))) if sums.cosines else None,
         snr_db=_figure(10 * (log10(sums.signal) - log10(sums.error))) if both else None,
         max_abs_error=_figure(sums.largest) if known else None,
+        max_abs_reference=_figure(sums.peak) if known else None,
         mean_abs_error=_figure(sums.absolute / sums.elements) if known else None,
         relative_error=_figure(sqrt(sums.error / sums.signal)) if sums.signal else None,
     )

@@ -51,6 +51,9 @@ class Agreement(Record):
     cosine: float | None = Field(None, description="mean cosine similarity; None where undefined")
     snr_db: float | None = Field(None, description="signal over error; None where identical")
     max_abs_error: float | None = Field(description="None where no element is finite in both")
+    max_abs_reference: float | None = Field(
+        None, description="largest absolute value of the reference, where both are finite"
+    )
     mean_abs_error: float | None = Field(description="None where no element is finite in both")
     relative_error: float | None = Field(
         None, description="L2 norm of error over L2 norm of reference"

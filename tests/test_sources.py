@@ -10,6 +10,7 @@ import source_models
 from edgepack.engines import interpreter, tensorflow
 from edgepack.errors import ShapeError, SignatureError
 from edgepack.pipeline import sources
+from edgepack.pipeline.exporting import Found
 from edgepack.records.dataset import ArrayRef, SplitData
 from edgepack.records.settings import Limits, ModelSettings
 from edgepack.records.stages import TFLiteModel
@@ -61,7 +62,7 @@ def _compare(tf_pool, path, tmp_path, arrays, **fields):
     settings = _settings(path, **fields)
     facts = reader.read(path, settings.tags)
     main = sources.signature(facts, settings)
-    source = sources.source(facts, main, settings, tmp_path / "copy")
+    source = sources.source(Found(facts, path), main, settings, tmp_path / "copy")
     split = _split(tmp_path / "samples", arrays)
     shapes = sources.known_shapes(main, settings.shapes) or sources.shapes_of(
         main, settings.shapes, split

@@ -57,7 +57,7 @@ def cut(frozen: Frozen, refused: Iterable[str], probe: Probe) -> Cut | None:
         return None
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(frozen.graph_def, name="")
-    walk = _Walk(graph, frozenset(refused))
+    walk = _Walk(graph, frozenset(refused), _holding(frozen.graph_def, set(refused)))
     feeds = {key: ports.inputs[key] for key in strings}
     found = dict(walk.frontier(feeds, set(ports.outputs.values())))
     constants = {t: v for t in found if (v := _constant(graph, t)) is not None}
@@ -82,8 +82,8 @@ def cut(frozen: Frozen, refused: Iterable[str], probe: Probe) -> Cut | None:
 class _Walk:
     """Forward from string inputs to where numbers begin."""
 
-    def __init__(self, graph: Any, refused: frozenset[str]) -> None:
-        self._graph, self._refused = graph, refused
+    def __init__(self, graph: Any, refused: frozenset[str], holding: set[str]) -> None:
+        self._graph, self._refused, self._holding = graph, refused, holding
         self.left_out: set[str] = set()
 
     def frontier(
@@ -121,12 +121,37 @@ class _Walk:
                 continue
             host.add(op)
             waiting += [tensor.op for tensor in op.inputs]
+            lists = [tensor for tensor in op.outputs if not _is_value(tensor)]
+            waiting += [user for tensor in lists for user in tensor.consumers()]
         return host
 
     def _is_hosts(self, op: Any) -> bool:
         tf = import_tensorflow()
         tensors = (*op.inputs, *op.outputs)
-        return op.type in self._refused or any(t.dtype.base_dtype == tf.string for t in tensors)
+        if op.type in self._refused or any(t.dtype.base_dtype == tf.string for t in tensors):
+            return True
+        return bool(self._holding & _called(op.node_def))
+
+
+def _holding(graph_def: Any, refused: set[str]) -> set[str]:
+    """Functions, such as bodies of loops, in which a refused op is run."""
+    bodies = {one.signature.name: one.node_def for one in graph_def.library.function}
+    found: set[str] = set()
+    while True:
+        held = refused | found
+        more = {
+            name
+            for name, nodes in bodies.items()
+            if any(node.op in held or held & _called(node) for node in nodes)
+        }
+        if more <= found:
+            return found
+        found |= more
+
+
+def _called(node: Any) -> set[str]:
+    """Names of the functions that a node's attributes refer to."""
+    return {value.func.name for value in node.attr.values() if value.HasField("func")}
 
 
 def _shapes(
@@ -139,7 +164,9 @@ def _shapes(
     if not all(_is_number(tensor.dtype.base_dtype) for tensor in tensors):
         return None
     names = [t.name for t in tensors if not t.shape.is_fully_defined()]
-    seen = [probe(names, _sample(ports, frozen, text)) for text in PROBES] if names else []
+    seen = _probed(names, ports, frozen, probe) if names else []
+    if names and not seen:
+        return None
     if any(first.shape != seen[-1][name].shape for one in seen for name, first in one.items()):
         return None
     return {
@@ -149,6 +176,27 @@ def _shapes(
         )
         for t in tensors
     }
+
+
+def _probed(
+    names: list[str], ports: Ports, frozen: Frozen, probe: Probe
+) -> list[dict[str, NDArray[Any]]]:
+    """The tensors for two texts, or two pictures where texts are refused; else nothing."""
+    tf = import_tensorflow()
+    sizes = ((1, 2), (3, 4))
+    pictures = [tf.io.encode_png(tf.zeros([*size, 3], tf.uint8)).numpy() for size in sizes]
+    for pair in (PROBES, pictures):
+        try:
+            return [probe(names, _sample(ports, frozen, text)) for text in pair]
+        except tf.errors.InvalidArgumentError:
+            continue
+    return []
+
+
+def _is_value(tensor: Any) -> bool:
+    """Whether a tensor is no handle, nor a list or another variant."""
+    tf = import_tensorflow()
+    return tensor.dtype.base_dtype not in {tf.variant, tf.resource}
 
 
 def _is_number(dtype: Any) -> bool:

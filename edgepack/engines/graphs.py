@@ -41,20 +41,35 @@ class Frozen:
     captures: dict[str, Any] = field(default_factory=dict)
 
     def settled(self) -> Frozen:
-        """The same with placeholders of the pinned shapes, and constants, in the graph itself."""
+        """The same with placeholders of the pinned shapes, and constants, in the graph itself.
+
+        Every output is a node of its own: two may be one tensor, and the end of a loop may go.
+        """
         tf = import_tensorflow()
         with tf.Graph().as_default() as graph:
             feeds = self._import()
+            ports = {name: self._settled(graph, feeds, p) for name, p in self.ports.items()}
             return replace(
                 self,
                 graph_def=graph.as_graph_def(),
-                ports={
-                    name: Ports({key: feeds[t] for key, t in p.inputs.items()}, p.outputs)
-                    for name, p in self.ports.items()
-                },
+                ports=ports,
                 specs={feeds[tensor]: spec for tensor, spec in self.specs.items()},
                 constants={},
             )
+
+    def _settled(self, graph: Any, feeds: Mapping[str, str], ports: Ports) -> Ports:
+        tf = import_tensorflow()
+        inputs: dict[str, str] = {}
+        for key, tensor in ports.inputs.items():
+            name, spec = feeds[tensor], self.specs[tensor]
+            if name in inputs.values():  # the tensor has two names: one of them feeds it
+                name = tf.compat.v1.placeholder(spec.dtype, spec.shape, "edgepack_twin").name
+            inputs[key] = name
+        outputs = {
+            key: tf.identity(graph.get_tensor_by_name(tensor), "edgepack_output").name
+            for key, tensor in ports.outputs.items()
+        }
+        return Ports(inputs, outputs)
 
     def save(self, directory: Path) -> None:
         """Write it, settled, as a SavedModel of TensorFlow 1's kind: names may be any text."""

@@ -176,13 +176,14 @@ class SessionProgram:
         if self._source.stateful:
             self._restore()
         ports = self._ports[self._source.signature]
-        fed = {ports.inputs[name]: array for name, array in feed.items()}
+        # Of two names of one tensor the first one counts, as it does in the file.
+        fed = {ports.inputs[name]: feed[name] for name in reversed(ports.inputs)}
         answer: Arrays = self._session.run(ports.outputs, fed)
         return {name: np.asarray(value) for name, value in answer.items()}
 
     def save(self, directory: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """See `Program`."""
-        self.frozen(shapes).save(directory)
+        self.frozen(shapes).settled().save(directory)
 
     def frozen(self, shapes: Mapping[str, tuple[int, ...]]) -> Frozen:
         """See `Program`."""

@@ -65,7 +65,7 @@ def build(request: Request) -> BuildResult:
     """
     settings, output, epoch = request.settings, Path(request.settings.output), _epoch()
     with Session(request.cache, settings.limits, request.emit, request.verbose, output) as session:
-        plan = plans.make(settings, session.work)
+        plan = plans.make(session, settings)
         for remark in sources.remarks(plan.facts, plan.signature):
             session.warn("model", remark)
         release = None

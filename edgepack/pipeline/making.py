@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgepack.datasets.digest import digest
@@ -24,6 +23,7 @@ from edgepack.savedmodel.identity import identify
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+    from pathlib import Path
 
     from edgepack.pipeline.plan import Plan
     from edgepack.pipeline.session import Session
@@ -88,7 +88,7 @@ def identity(session: Session, plan: Plan) -> SemanticIdentity:
     """What the model computes, as digests that saving it again does not change."""
 
     def make(_: Path) -> SemanticIdentity:
-        call = session.general.submit(identify, Path(plan.facts.path), tags=plan.facts.tags)
+        call = session.general.submit(identify, plan.found.directory, tags=plan.facts.tags)
         return call.result()
 
     key = {"source": plan.facts.digest, "tags": ",".join(plan.facts.tags)}

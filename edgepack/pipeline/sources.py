@@ -16,6 +16,7 @@ from edgepack.savedmodel.selection import DEFAULT
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from edgepack.pipeline.exporting import Found
     from edgepack.records.dataset import SplitData
     from edgepack.records.facts import SavedModelFacts
     from edgepack.records.settings import ModelSettings
@@ -88,10 +89,9 @@ def others(facts: SavedModelFacts, main: Signature, wanted: tuple[str, ...]) -> 
     return tuple(dict.fromkeys(name for name in names if name != main.name))
 
 
-def source(
-    facts: SavedModelFacts, main: Signature, settings: ModelSettings, copy: Path
-) -> SourceModel:
+def source(found: Found, main: Signature, settings: ModelSettings, copy: Path) -> SourceModel:
     """The private copy of the model, repaired, below `copy`."""
+    facts = found.facts
     leading = {tensor.dims[0] for tensor in main.inputs if tensor.dims}
     return SourceModel(
         path=str(copy),
@@ -106,7 +106,12 @@ def source(
         scalars=tuple(tensor.name for tensor in main.inputs if tensor.dims == ()),
         select_tf_ops=settings.allow_select_tf_ops,
         left_out=_texts(main),
-        repairs=(*repair.prepare(Path(facts.path), facts, copy), *_of_texts(main)),
+        repairs=(
+            *found.repairs,
+            *repair.prepare(found.directory, facts, copy),
+            *_of_texts(main),
+            *_of_twins(main),
+        ),
     )
 
 
@@ -122,6 +127,17 @@ def _of_texts(main: Signature) -> Iterator[Repair]:
             what=f"left out the outputs that are text: {', '.join(names)}",
             why="TFLite does not make text of numbers; the numbers beside it say the same",
         )
+
+
+def _of_twins(main: Signature) -> Iterator[Repair]:
+    first: dict[str, str] = {}
+    for tensor in main.inputs:
+        known = first.setdefault(tensor.tensor, tensor.name) if tensor.tensor else tensor.name
+        if known != tensor.name:
+            yield Repair(
+                what=f"the file reads {known} and ignores {tensor.name}",
+                why="both are names of one tensor of the graph",
+            )
 
 
 def known_shapes(main: Signature, wanted: Mapping[str, tuple[int, ...]]) -> Shapes | None:

@@ -160,7 +160,7 @@ def _holding(file: Opened, names: Sequence[str], what: str, *, zipped: bool) -> 
         what=what,
         sure=False,
         missing="none of the members that were looked at is a model",
-        remedy=remedies.unpack(file.path, "", zipped=zipped),
+        remedy=Remedy(advice="Unpack it, and name the model in it, if there is one."),
     )
 
 

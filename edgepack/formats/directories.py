@@ -132,9 +132,9 @@ def _checkpoint(path: Path, entries: list[Path]) -> Format | None:
     state = path / "checkpoint"
     if state.is_file():
         with opened(state) as file:
-            newest = texts.checkpoint_path(file.text)
+            newest = texts.newest_checkpoint(file.text, path)
         if newest:
-            return checkpoints.of_prefix(path, path / newest)
+            return checkpoints.of_prefix(path, newest)
     found = [one for one in entries if one.suffix == ".index" and one.is_file()]
     if not found:
         return None

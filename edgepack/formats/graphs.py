@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ NO_OUTPUT = frozenset(
         "VariableV2",
     ]
 )
+SAVER = re.compile(r"(?:.*/)?save(?:_[0-9]+)?/[^/]*")  # what tf.train.Saver adds to a graph
 
 
 class Node(NamedTuple):
@@ -58,6 +60,8 @@ def ends(nodes: Iterable[Node]) -> Ends:
     others: list[str] = []
     for node in nodes:
         taken.update(one.removeprefix("^").partition(":")[0] for one in node.inputs)
+        if SAVER.fullmatch(node.name):
+            continue
         if node.op.startswith("Placeholder"):
             inputs.append(node.name)
         elif node.op not in NO_OUTPUT:

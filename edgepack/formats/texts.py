@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from edgepack.formats import graphs, remedies
+from edgepack.formats import checkpoints, graphs, remedies
 from edgepack.formats.graphs import Ends
 from edgepack.formats.opened import MOST
 from edgepack.records.formats import Format, Remedy
@@ -15,13 +16,14 @@ from edgepack.savedmodel.location import TO_BINARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from edgepack.formats.opened import Opened
 
 LFS = "version https://git-lfs.github.com/spec/"
 LFS_SIZE = re.compile(r"^size ([0-9]{1,18})$", re.MULTILINE)
 PAGE = re.compile(
-    r"\s*(?:<!--.*?-->\s*)?<(?:!doctype html|html|head|body)\b", re.IGNORECASE | re.DOTALL
+    r"\s*(?:<!--.*?-->\s*)?<(?:!doctype html|html|head|body)(?=[\s>])", re.IGNORECASE | re.DOTALL
 )
 OPENVINO = re.compile(r"\s*(?:<\?xml[^>]{0,200}\?>\s*)?<net\s[^>]{0,500}version=", re.DOTALL)
 CLASSES = frozenset(("Model", "Functional", "Sequential"))
@@ -43,10 +45,17 @@ def recognise(file: Opened) -> Format | None:
     return next((one for one in found if one), None)
 
 
-def checkpoint_path(text: str) -> str:
-    """The newest checkpoint that a `checkpoint` file names; nothing where it is none."""
+def newest_checkpoint(text: str, folder: Path) -> Path | None:
+    """The newest checkpoint that a `checkpoint` file in a folder names; None where it is none.
+
+    It may name it by a path of the machine that trained: what lies beside it comes first.
+    """
     match = CHECKPOINT.match(text)
-    return match[1] if match else ""
+    if not match:
+        return None
+    beside = folder / PurePath(match[1]).name
+    here = beside.is_file() or beside.with_name(f"{beside.name}.index").is_file()
+    return beside if here else folder / match[1]
 
 
 def _pointer(file: Opened, text: str) -> Format | None:
@@ -178,16 +187,8 @@ def _proto(file: Opened, text: str) -> Format | None:
             missing="it has no signature",
             remedy=remedies.wrap_graph(file.path, _ends(file), text=True),
         )
-    if newest := checkpoint_path(text):
-        return _state(file, newest)
-    return None
-
-
-def _state(file: Opened, newest: str) -> Format:
-    """A file called checkpoint, which names the newest checkpoint."""
-    from edgepack.formats.checkpoints import of_prefix
-
-    return of_prefix(file.path, file.path.parent / newest)
+    newest = newest_checkpoint(text, file.path.parent)
+    return checkpoints.of_prefix(file.path, newest) if newest else None
 
 
 def _ends(file: Opened) -> Ends:

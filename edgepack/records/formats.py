@@ -68,3 +68,23 @@ class Format(Record):
     sure: bool = True
     missing: str = ""
     remedy: Remedy = Remedy()
+
+
+class KerasExport(Record):
+    """A Keras file to make a SavedModel of."""
+
+    path: str
+    imports: tuple[str, ...] = Field((), description="modules that register its custom objects")
+    folder: str = Field("", description="where these modules may lie: the config file's directory")
+    allow_lambda: bool = Field(False, description="whether its Lambda layers' code may run")
+
+
+class KerasExported(Record):
+    """What a SavedModel was made of, and how."""
+
+    loader: Literal["keras", "tf-keras"]
+    loader_version: str
+    saved_by: str = Field("", description="version of Keras that wrote the file, where it says so")
+    imported: tuple[str, ...] = Field((), description="objects that the imports registered")
+    inputs: tuple[str, ...] = Field(description="of the signature serving_default")
+    outputs: tuple[str, ...] = Field(description="of the signature serving_default")

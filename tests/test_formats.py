@@ -95,7 +95,6 @@ CONTENTS = {
     "graph-def": (GRAPH, "a TensorFlow graph (GraphDef)"),
     "meta-graph": (META, "a graph of TensorFlow 1's training (MetaGraphDef)"),
     "saved-model-graph": (SAVED, "the graph of a SavedModel, under another name"),
-    "saved-model-text": (b"saved_model_schema_version: 1\nmeta_graphs {\n}\n", "as text"),
     "graph-def-text": (b'node {\n  name: "x"\n  op: "Placeholder"\n}\n', "graph as text"),
     "keras-config": (json.dumps(KERAS_JSON).encode(), "architecture of a Keras model (JSON)"),
     "tensorflow-js": (json.dumps(TFJS).encode(), "a TensorFlow.js layers model"),
@@ -138,6 +137,7 @@ def test_a_file_is_known_by_its_content_whatever_its_name(tmp_path, kind, name):
 @pytest.mark.parametrize(
     ("content", "kind", "words"),
     [
+        (b"saved_model_schema_version: 1\nmeta_graphs {\n}\n", "saved-model-graph", "as text"),
         (TORCH, "pytorch", "before 1.6"),
         (b"\x93NUMPY\1\0", "numpy", "arrays"),
         (b"class_name: Sequential\nconfig:\n  name: m\n", "keras-config", "YAML"),
@@ -213,7 +213,7 @@ def _tree(root, *files, content=b"x"):
         (("1/a", "2/b"), "versions", "(1, 2)"),
         (("a/saved_model.pb", "b/saved_model.pb"), "directory", "SavedModels (a, b)"),
         (("variables/variables.index",), "saved-model-part", "without its saved_model.pb"),
-        (("config.json", "metadata.json", "model.weights.h5"), "keras", "unpacked"),
+        (("config.json", "metadata.json", "model.weights.h5"), "keras-directory", "unpacked"),
         (("Manifest.json", "Data/com.apple.CoreML/model"), "core-ml", "package"),
         (("notes.txt",), "directory", "without saved_model.pb"),
     ],
@@ -363,7 +363,7 @@ def remedy(path):
         ("whole.keras", "keras"),
         ("functional.keras", "keras"),
         ("whole.h5", "keras-hdf5"),
-        ("unpacked", "keras"),
+        ("unpacked", "keras-directory"),
         ("only.weights.h5", "hdf5-weights"),
         ("architecture.json", "keras-config"),
         ("objects", "checkpoint"),
@@ -438,9 +438,14 @@ def test_lines_for_a_savedmodel_as_text(worker, copy, reference):
         "file.unlink()\n"
     )
     worker.submit(format_models.run, code).result()
-    for path in (copy / "saved/saved_model.pbtxt", copy / "saved"):
-        assert formats.recognise(path).kind == "saved-model-text"
-        worker.submit(format_models.run, remedy(path)).result()
+    assert formats.recognise(copy / "saved").kind == "saved-model-text"
+    assert formats.recognise(copy / "saved/saved_model.pbtxt").kind == "saved-model-part"
+    loose = copy / "saved/graph.pbtxt"
+    shutil.copy(copy / "saved/saved_model.pbtxt", loose)
+    lines = {remedy(copy / "saved"), remedy(loose)}
+    assert len(lines) == 2
+    for one in lines:
+        worker.submit(format_models.run, one).result()
         got = worker.submit(format_models.answers, copy / "saved", X).result()
         np.testing.assert_allclose(got, reference, rtol=1e-6)
         (copy / "saved/saved_model.pb").unlink()

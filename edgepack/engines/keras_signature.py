@@ -149,11 +149,11 @@ def _named(tf: Any, model: Any, answers: Any) -> dict[str, Any]:
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """Names that a signature may have: identifiers, no two of them alike."""
+    """Names that a signature may have: identifiers that begin with a letter, no two alike."""
     found: list[str] = []
     for name in names:
         plain = re.sub(r"\W", "_", name)
-        plain = plain if plain[:1].isalpha() else f"_{plain}"
+        plain = plain if plain[:1].isalpha() else f"tensor_{plain}"
         alike = sum(one == plain or one.startswith(f"{plain}__") for one in found)
         found.append(f"{plain}__{alike}" if alike else plain)
     return found

@@ -9,7 +9,7 @@ from edgepack.errors import EdgepackError
 from edgepack.formats import archives, checkpoints, files, remedies, texts
 from edgepack.formats.opened import opened
 from edgepack.records.formats import Format, Remedy
-from edgepack.savedmodel.location import GRAPH, TEXT_GRAPH, VERSION
+from edgepack.savedmodel.location import GRAPH, TEXT_GRAPH, TO_BINARY, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,13 +48,23 @@ def _saved_model(path: Path, _: list[Path]) -> Format | None:
 
 
 def _text(path: Path, _: list[Path]) -> Format | None:
-    if not (path / TEXT_GRAPH).is_file():
+    text, binary = path / TEXT_GRAPH, path / GRAPH
+    if not text.is_file():
         return None
-    with opened(path / TEXT_GRAPH) as file:
+    with opened(text) as file:
         found = texts.recognise(file)
-    if not found or found.kind != "saved-model-text":
+    if not found or found.kind != "saved-model-graph":
         return None
-    return found.model_copy(update={"path": str(path), "what": "a SavedModel as text"})
+    return Format(
+        path=str(path),
+        kind="saved-model-text",
+        what="a SavedModel as text",
+        missing="its graph is read in binary form here",
+        remedy=remedies.python(
+            "edgepack build reads it; for the rest, write the binary form beside it",
+            TO_BINARY.format(text=str(text), binary=str(binary)),
+        ),
+    )
 
 
 def _part(path: Path, _: list[Path]) -> Format | None:
@@ -108,10 +118,10 @@ def _keras(path: Path, _: list[Path]) -> Format | None:
         version = archives.keras_version(file.head)
     return Format(
         path=str(path),
-        kind="keras",
+        kind="keras-directory",
         what=f"an unpacked Keras model{version and f', written by Keras {version}'}",
-        missing="it is not exported yet",
-        remedy=remedies.export_keras(path),
+        missing="builds export Keras files, no directories",
+        remedy=remedies.export_keras(path, advice="Export it"),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgepack.formats import archives, checkpoints, hdf5, protobufs, remedies, texts
 from edgepack.records.formats import Format, Remedy
-from edgepack.savedmodel.location import GRAPH
+from edgepack.savedmodel.location import GRAPH, TEXT_GRAPH
 
 if TYPE_CHECKING:
     from edgepack.formats.opened import Opened
@@ -20,7 +20,7 @@ GGUF = b"GGUF"
 SAFETENSORS = re.compile(rb'.{8}\{\s*"', re.DOTALL)
 MOST_HEADER = 100 << 20  # bytes of the longest header that safetensors reads
 # What a SavedModel has beside its graph, at its top.
-PARTS = frozenset((GRAPH, "fingerprint.pb", "keras_metadata.pb", "saved_model.pbtxt"))
+PARTS = frozenset((GRAPH, "fingerprint.pb", "keras_metadata.pb", TEXT_GRAPH))
 FOLDERS = frozenset(("variables", "assets", "assets.extra"))
 
 
@@ -57,7 +57,7 @@ def _part(file: Opened) -> Format | None:
     parent = file.path.absolute().parent
     root = parent if file.path.name in PARTS else parent.parent
     inside = file.path.name in PARTS or parent.name in FOLDERS
-    if not inside or not (root / GRAPH).is_file():
+    if not inside or not any((root / name).is_file() for name in (GRAPH, TEXT_GRAPH)):
         return None
     shown = file.path.parent if file.path.name in PARTS else file.path.parent.parent
     return Format(

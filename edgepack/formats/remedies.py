@@ -40,10 +40,13 @@ def shell(advice: str, *lines: str) -> Remedy:
     return Remedy(advice=advice, language="sh", lines="\n".join(lines))
 
 
-def export_keras(path: Path) -> Remedy:
+BUILDS_EXPORT = "edgepack build exports it by itself (model.path, --model); by hand that is"
+
+
+def export_keras(path: Path, advice: str = BUILDS_EXPORT) -> Remedy:
     """A whole Keras model: builds export it."""
     return python(
-        "edgepack build exports it by itself (model.path, --model); by hand that is",
+        advice,
         "import keras",
         f"model = keras.saving.load_model({str(path)!r}, compile=False)",
         f"model.export({target(path)!r})",

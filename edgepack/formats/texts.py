@@ -164,11 +164,12 @@ def _proto(file: Opened, text: str) -> Format | None:
         binary = str(file.path.with_name("saved_model.pb"))
         return Format(
             path=path,
-            kind="saved-model-text",
+            kind="saved-model-graph",
             what="the graph of a SavedModel as text",
-            missing="only the binary form, saved_model.pb, is read",
+            missing="its weights, in the variables/ saved with it",
             remedy=remedies.python(
-                "Write the binary form beside it", TO_BINARY.format(text=path, binary=binary)
+                "Put it beside that variables/ and write its binary form",
+                TO_BINARY.format(text=path, binary=binary),
             ),
         )
     if TEXT_META.match(text):

@@ -16,6 +16,7 @@ Kind = Literal[
     "versions",
     "hub-module",
     "keras",
+    "keras-directory",
     "keras-hdf5",
     "keras-config",
     "hdf5-weights",

@@ -10,7 +10,8 @@ WORDS = [b"good", b"bad", b"film", b"boring"]
 
 
 def save_all(directory):
-    for make in (text, function, two_functions, two_signatures, open_sides, old, old_loop, volume):
+    models = (text, picture, examples, function, two_functions, two_signatures, open_sides)
+    for make in (*models, old, old_loop, twins, volume):
         make(import_tensorflow(), str(Path(directory) / make.__name__))
 
 
@@ -32,6 +33,68 @@ def text(tf, path):
 
     model = Model()
     tf.saved_model.save(model, path, signatures=model.call)
+
+
+def picture(tf, path):
+    """Takes encoded pictures, which it decodes in a loop."""
+    model = tf.Module()
+    model.w = tf.Variable(np.linspace(-1, 1, 54, dtype=np.float32).reshape(3, 3, 3, 2))
+
+    def decoded(data):
+        return tf.image.resize(tf.io.decode_png(data, 3), [8, 8]) / 255.0
+
+    def call(data):
+        images = tf.map_fn(decoded, data, fn_output_signature=tf.float32)
+        images = tf.ensure_shape(images, [None, 8, 8, 3])
+        return {"y": tf.reduce_mean(tf.nn.conv2d(images, model.w, 1, "SAME"), [1, 2])}
+
+    model.call = tf.function(call, input_signature=[tf.TensorSpec([None], tf.string, "data")])
+    tf.saved_model.save(model, path, signatures=model.call)
+
+
+def examples(tf, path):
+    """As Estimators were exported: parses tf.Example messages, names classes beside scores."""
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        serialized = v1.placeholder(tf.string, [None], "serialized")
+        kinds = {
+            "size": tf.io.FixedLenFeature([3], tf.float32),
+            "age": tf.io.FixedLenFeature([], tf.int64, default_value=1),
+        }
+        features = v1.io.parse_example(serialized, kinds)
+        w = v1.get_variable("w", initializer=np.float32([[1, 0], [0, 1], [1, 1]]))
+        scores = tf.matmul(features["size"], w) + tf.cast(features["age"], tf.float32)[:, None]
+        named = tf.strings.as_string(tf.argmax(scores, 1))
+        session.run(v1.global_variables_initializer())
+        outputs = {"scores": scores, "classes": named}
+        definition = v1.saved_model.predict_signature_def({"examples": serialized}, outputs)
+        _save_v1(tf, session, path, {"serving_default": definition})
+
+
+def twins(tf, path):
+    """Two names for one input, and two for one output."""
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [None, 2], "x")
+        y = x * 2.0
+        definition = v1.saved_model.predict_signature_def({"a": x, "b": x}, {"y": y, "z": y})
+        _save_v1(tf, session, path, {"serving_default": definition})
+
+
+def _save_v1(tf, session, path, signatures):
+    builder = tf.compat.v1.saved_model.Builder(path)
+    builder.add_meta_graph_and_variables(session, ["serve"], signatures)
+    builder.save()
+
+
+def example(size, age):
+    """A serialized tf.Example."""
+    tf = import_tensorflow()
+    features = {
+        "size": tf.train.Feature(float_list=tf.train.FloatList(value=size)),
+        "age": tf.train.Feature(int64_list=tf.train.Int64List(value=[age])),
+    }
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
 def function(tf, path):

@@ -1,11 +1,13 @@
 """Models as people have them: which is built, and that the file answers like its source."""
 
+import io
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import source_models
+from PIL import Image
 
 from edgepack.engines import interpreter, tensorflow
 from edgepack.errors import ShapeError, SignatureError
@@ -99,6 +101,32 @@ def test_text_is_left_to_the_app_and_the_rest_answers_alike(tf_pool, models, tmp
     assert one.name == "sentence_features"
     assert (one.dtype, one.shape, one.sources) == ("int64", (1, 8), ("sentence",))
     assert "left the preparation of sentence to the app" in _whats(made)
+
+
+def test_pictures_are_left_to_the_app(tf_pool, models, tmp_path):
+    pictures = [_png(RNG.integers(0, 256, (6, 5, 3), np.uint8)) for _ in range(3)]
+    made = _compare(tf_pool, models / "picture", tmp_path, {"data": np.array(pictures)})
+    (one,) = made.prepared
+    assert (one.dtype, one.shape) == ("float32", (1, 8, 8, 3))
+
+
+def _png(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_parsed_examples_become_features_and_text_outputs_stay_out(tf_pool, models, tmp_path):
+    given = [([1.0, 2.0, 3.0], 4), ([0.5, -1.0, 2.0], 1)]
+    rows = [tf_pool.submit(source_models.example, *one).result() for one in given]
+    made = _compare(tf_pool, models / "examples", tmp_path, {"examples": np.array(rows)})
+    shapes = {one.name: (one.dtype, one.shape) for one in made.prepared}
+    assert set(shapes.values()) == {("float32", (1, 3)), ("int64", (1,))}
+
+
+def test_of_two_names_of_one_tensor_the_first_counts(tf_pool, models, tmp_path):
+    a, b = RNG.normal(size=(2, 3, 2)).astype(np.float32)
+    _compare(tf_pool, models / "twins", tmp_path, {"a": a, "b": b})
 
 
 def test_a_function_stands_in_for_a_missing_signature(tf_pool, models, tmp_path):

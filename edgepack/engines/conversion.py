@@ -93,9 +93,9 @@ def _flat(
     def probe(tensors: list[str], sample: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         return program.preparation(shapes, {name: name for name in tensors})(sample)
 
-    frozen = program.frozen(shapes)
+    frozen = program.frozen(shapes).settled()
     parts = None if source.others else cut(frozen, refused.ops, probe)
-    device, repairs = rewritten((parts.device if parts else frozen).settled())
+    device, repairs = rewritten(parts.device.settled() if parts else frozen)
     device.save(refused.scratch / "device")
     made = _converted(source, refused.scratch / "device")
     first = (parts.repair,) if parts else program.freezing

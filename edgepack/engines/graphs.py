@@ -114,8 +114,11 @@ class Frozen:
         """Put the graph into TensorFlow's current one; names of its new inputs by old ones."""
         tf = import_tensorflow()
         nodes = {node.name for node in self.graph_def.node}
+        prefix = "edgepack_input"
+        while f"{prefix}_0" in nodes:  # it was settled before
+            prefix += "_again"
         feeds = {
-            tensor: tf.compat.v1.placeholder(spec.dtype, spec.shape, f"edgepack_input_{number}")
+            tensor: tf.compat.v1.placeholder(spec.dtype, spec.shape, f"{prefix}_{number}")
             for number, (tensor, spec) in enumerate(self.specs.items())
         }
         known = {tensor: tf.constant(value) for tensor, value in self.constants.items()}

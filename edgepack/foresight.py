@@ -183,8 +183,6 @@ def _int8(floats: Outlook, computed: Computation | None) -> Outlook:
     if set(computed.control_flow) & LOOPS:
         named = ", ".join(computed.recurrent) or "a loop"
         reason = f"{named}: the quantizer's static recipes fail on the WHILE operator"
-    elif computed.strings and not computed.select_ops:
-        reason = "the quantizer cannot observe a graph that takes strings"
     elif computed.stateful:
         reason = "inference assigns to variables, whose range no calibration sees"
     return Outlook(precision="int8", expected="unlikely" if reason else "likely", reason=reason)

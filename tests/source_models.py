@@ -11,7 +11,7 @@ WORDS = [b"good", b"bad", b"film", b"boring"]
 
 def save_all(directory):
     models = (text, picture, examples, function, two_functions, two_signatures, open_sides)
-    for make in (*models, old, old_loop, twins, volume):
+    for make in (*models, old, old_loop, sound, twins, volume):
         make(import_tensorflow(), str(Path(directory) / make.__name__))
 
 
@@ -69,6 +69,20 @@ def examples(tf, path):
         outputs = {"scores": scores, "classes": named}
         definition = v1.saved_model.predict_signature_def({"examples": serialized}, outputs)
         _save_v1(tf, session, path, {"serving_default": definition})
+
+
+def sound(tf, path):
+    """Takes one waveform of any length; scores each of its frames, and all of it."""
+    model = tf.Module()
+    model.w = tf.Variable(np.linspace(-1, 1, 64, dtype=np.float32).reshape(16, 4))
+
+    def call(waveform):
+        scores = tf.nn.softmax(tf.signal.frame(waveform, 16, 8) @ model.w)
+        return {"scores": scores, "mean": tf.reduce_mean(waveform)}
+
+    spec = [tf.TensorSpec([None], tf.float32, "waveform")]
+    model.call = tf.function(call, input_signature=spec)
+    tf.saved_model.save(model, path, signatures=model.call)
 
 
 def twins(tf, path):

@@ -21,7 +21,7 @@ MEASURED = {
     "Beagle-Boys__Music-Genre-Classification/0": (True, True, False),
     "C242-PS045-Career-Match__Cloud-Computing/0": (True, True, True),
     "Chernobyl81__humanseg_tflite/0": (True, True, True),
-    "Huyrose1994__Google-Two-Tower-Retrival/0": (True, True, False),
+    "Huyrose1994__Google-Two-Tower-Retrival/0": (True, True, True),
     "Jerryzcheneo__traffic_sign_detection/0": (True, True, False),
     "MurphyAdam__flask-ai/0": (True, True, False),
     "aaryankumar1435-maker__ANN-Classification-Churn/0": (True, True, True),
@@ -87,7 +87,7 @@ def _outlook(facts):
             r"strings \(StringLower, RaggedTensorToTensor\), left to the app",
         ),
         (_facts({"select_ops": ("StringLower",)}), ("unlikely", "unlikely"), "StringLower"),
-        (_facts({"strings": ("x",), "tables": 1}), ("likely", "unlikely"), "takes strings"),
+        (_facts({"strings": ("x",), "tables": 1}), ("likely", "likely"), ""),
         (
             _facts({"strings": ("x",), "unknown_lengths": True}),
             ("unlikely", "unlikely"),

@@ -66,9 +66,7 @@ def _compare(tf_pool, path, tmp_path, arrays, **fields):
     main = sources.signature(facts, settings)
     source = sources.source(Found(facts, path), main, settings, tmp_path / "copy")
     split = _split(tmp_path / "samples", arrays)
-    shapes = sources.known_shapes(main, settings.shapes) or sources.shapes_of(
-        main, settings.shapes, split
-    )
+    shapes = sources.known_shapes(main, settings) or sources.shapes_of(main, settings, split)
     target = tmp_path / "float32.tflite"
     made = tf_pool.submit(tensorflow.convert, source, target, shapes).result()
     for name in ("source", "file", "fed"):
@@ -122,6 +120,14 @@ def test_parsed_examples_become_features_and_text_outputs_stay_out(tf_pool, mode
     made = _compare(tf_pool, models / "examples", tmp_path, {"examples": np.array(rows)})
     shapes = {one.name: (one.dtype, one.shape) for one in made.prepared}
     assert set(shapes.values()) == {("float32", (1, 3)), ("int64", (1,))}
+
+
+@pytest.mark.parametrize("shapes", [{}, {"waveform": (40,)}])
+def test_a_sound_of_any_length_needs_no_batch(tf_pool, models, tmp_path, shapes):
+    sounds = RNG.normal(size=(3, 40)).astype(np.float32)
+    fields = {"batched": False, "shapes": shapes}
+    made = _compare(tf_pool, models / "sound", tmp_path, {"waveform": sounds}, **fields)
+    assert made.shapes == {"waveform": (40,)}
 
 
 def test_of_two_names_of_one_tensor_the_first_counts(tf_pool, models, tmp_path):

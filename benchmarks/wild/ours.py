@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from processes import run
-from samples import generate
+from samples import generate, is_batched
 
 import edgepack
 from edgepack import foresight
@@ -42,6 +42,7 @@ output = "out"
 [model]
 path = {path}
 signature = {signature}
+batched = {batched}
 name = "wild"
 version = "0.0.0"
 
@@ -112,8 +113,9 @@ def _run(model: Model, scratch: Path, asked: _Asked, timeout: float) -> Ended:
     )
     (scratch / "samples.toml").write_text(SPEC.format(inputs=inputs))
     config = scratch / "edgepack.toml"
+    batched = json.dumps(is_batched(asked.signature))
     path, signature = json.dumps(str(model.path)), json.dumps(asked.signature.name)
-    config.write_text(CONFIG.format(path=path, signature=signature))
+    config.write_text(CONFIG.format(path=path, signature=signature, batched=batched))
     command = [sys.executable, "-m", "edgepack", "build", config, "--json", "--allow-failed"]
     return run([*command, "--cache-dir", scratch / "cache"], timeout)
 

@@ -6,6 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from examples import example
 from uses import Use, uses
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 IMAGE_RANK = 4
+SOUND = 16_000
 SIDE, DETECTOR_SIDE, STEPS, FEATURES = 64, 320, 16, 8
 WORDS = b"a good bad film about old new red houses with two small dogs and one boring day".split()
 
@@ -30,15 +32,30 @@ def generate(
     rng = np.random.default_rng(seed)
     found = uses(path, facts, signature)
     return {
-        tensor.name: _values(rng, tensor, found.get(tensor.name, Use()), count)
+        tensor.name: _values(rng, signature, tensor, found.get(tensor.name, Use()), count)
         for tensor in signature.inputs
     }
 
 
-def _values(rng: np.random.Generator, tensor: Tensor, use: Use, count: int) -> Array:
+def is_batched(signature: Signature) -> bool:
+    """Whether inputs begin with a batch; a lone row of numbers is rather a sound of any length."""
+    return not (
+        len(signature.inputs) == 1
+        and signature.inputs[0].dims == (-1,)
+        and signature.inputs[0].dtype.startswith("float")
+    )
+
+
+def _values(
+    rng: np.random.Generator, signature: Signature, tensor: Tensor, use: Use, count: int
+) -> Array:
     shape = (count, *_sample_shape(tensor, use))
+    if not is_batched(signature):
+        shape = (count, SOUND)
     if tensor.dtype == "string":
         return _strings(rng, use, shape)
+    if len(shape) == 1 and tensor.dims == ():  # a rate: the share of what is kept
+        return np.ones(shape, tensor.dtype)
     low, high = _range(tensor, use)
     if high:
         return rng.integers(low, high, shape).astype(tensor.dtype)
@@ -84,7 +101,7 @@ def _strings(rng: np.random.Generator, use: Use, shape: tuple[int, ...]) -> Arra
     if use.decodes:
         flat = [_picture(rng) for _ in range(int(np.prod(shape)))]
     elif use.parses:
-        flat = [b""] * int(np.prod(shape))  # an example in which every feature is missing
+        flat = [example(rng, use.features) for _ in range(int(np.prod(shape)))]
     else:
         words = list(use.words) or WORDS
         flat = [_text(rng, words, several=not use.words) for _ in range(int(np.prod(shape)))]

@@ -42,6 +42,15 @@ Place = tuple[str, str]  # the function it is in, and the node or argument
 
 
 @dataclass(frozen=True)
+class Feature:
+    """A dense feature of a tf.Example."""
+
+    key: str
+    dtype: str
+    size: int
+
+
+@dataclass(frozen=True)
 class Use:
     """What became of an input.
 
@@ -51,6 +60,7 @@ class Use:
         decodes: whether it is an encoded picture.
         parses: whether it is a serialized tf.Example.
         words: keys of tables, where it is looked up.
+        features: what is parsed out of an example.
         guess: shape of a sample, where even the rank is unknown.
     """
 
@@ -59,6 +69,7 @@ class Use:
     decodes: bool = False
     parses: bool = False
     words: tuple[bytes, ...] = ()
+    features: tuple[Feature, ...] = ()
     guess: tuple[int, ...] = ()
 
 
@@ -153,10 +164,34 @@ class _Graph:
             return replace(found, length=True)
         if node.op in LOOKUPS and index == 1:
             return replace(found, words=self._words)
-        parses = node.op.startswith("Parse") and "Example" in node.op
-        return replace(
-            found, decodes=found.decodes or node.op in DECODES, parses=found.parses or parses
-        )
+        if node.op.startswith("Parse") and "Example" in node.op:
+            return replace(found, parses=True, features=tuple(self._features(node, scope)))
+        return replace(found, decodes=found.decodes or node.op in DECODES)
+
+    def _features(self, node: Node, scope: str) -> Iterator[Feature]:
+        """Dense features that a parser looks for."""
+        types = _listed(node, "Tdense", 6)
+        shapes = _listed(node, "dense_shapes", 7)
+        sizes = [_size(shape) for shape in shapes.messages(7)] if shapes else []
+        dtypes = [messages.DTYPES.get(number, "") for number in types.numbers(6)] if types else []
+        for key, dtype, size in zip(self._dense_keys(node, scope), dtypes, sizes, strict=False):
+            if dtype in {"string", "float32", "int64"}:
+                yield Feature(key, dtype, size)
+
+    def _dense_keys(self, node: Node, scope: str) -> list[str]:
+        """One constant of all keys, or as older graphs have it, one for each."""
+        if node.op == "ParseExampleV2":
+            return self._texts(scope, node.inputs[3])
+        if node.op != "ParseExample":
+            return []
+        sparse = _number(node, "Nsparse")
+        names = node.inputs[2 + sparse : 2 + sparse + _number(node, "Ndense")]
+        return [key for name in names for key in self._texts(scope, name)]
+
+    def _texts(self, scope: str, name: str) -> list[str]:
+        source = self._source(scope, name)
+        tensor = _attribute(source, "value", TENSOR) if source and source.op == "Const" else None
+        return tensor.texts(STRINGS) if tensor else []
 
     def _limit(self, node: Node, index: int, scope: str) -> int:
         """What an index must stay below; 0 where the op takes it for no index."""
@@ -202,6 +237,23 @@ class _Graph:
 def node_of(tensor: str) -> str:
     """The node that makes a tensor: of `node:0` and `node:out:0` it is node."""
     return tensor.partition(":")[0]
+
+
+def _listed(node: Node, name: str, number: int) -> Message | None:
+    """The list that an attribute holds."""
+    found = _attribute(node, name, 1)
+    return found if found and found.count(number) else None
+
+
+def _number(node: Node, name: str) -> int:
+    return next((value.number(3) for key, value in node.message.entries(5) if key == name), 0)
+
+
+def _size(shape: Message) -> int:
+    size = 1
+    for dim in shape.messages(2):
+        size *= max(1, signed(dim.number(1)))
+    return size
 
 
 def _attribute(node: Node, name: str, kind: int) -> Message | None:

@@ -33,6 +33,10 @@ Shape = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=NUMBERS", help="Input shape, such as image=1,224,224,3."),
 ]
+Batched = Annotated[
+    bool | None,
+    typer.Option("--batched/--unbatched", help="Whether inputs begin with the batch dimension."),
+]
 Tag = Annotated[
     list[str] | None, typer.Option(metavar="TAG", help="Tag of the meta graph; repeatable.")
 ]
@@ -114,6 +118,7 @@ def build(
     signature: Signature = None,
     with_signature: WithSignature = None,
     shape: Shape = None,
+    batched: Batched = None,
     tag: Tag = None,
     imports: Import = None,
     contract: Contract = None,
@@ -155,6 +160,7 @@ def build(
             signature=signature,
             with_signatures=tuple(with_signature or ()),
             shapes=tuple(shape or ()),
+            batched=batched,
             tags=tuple(tag or ()),
             imports=tuple(imports or ()),
             contract=_text(contract),

@@ -45,6 +45,7 @@ class Flags:
     accuracy_tolerance: float | None = None
     with_signatures: tuple[str, ...] = ()
     shapes: tuple[str, ...] = ()
+    batched: bool | None = None
     tags: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
     contract: str | None = None
@@ -77,6 +78,7 @@ _FLAGS: dict[str, tuple[str, ...]] = {
     "expected_accuracy": ("model", "expected_accuracy"),
     "accuracy_tolerance": ("model", "accuracy_tolerance"),
     "with_signatures": ("model", "signatures"),
+    "batched": ("model", "batched"),
     "tags": ("model", "tags"),
     "imports": ("model", "imports"),
     "contract": ("model", "contract"),

@@ -64,8 +64,9 @@ class Session:
     def _fit(self) -> int:
         """Give every input its sample's shape and allocate; return the batch size.
 
-        An input without dimensions, such as a flag or a rate, is one value an invocation and stays
-        as it is. The runtime describes one of unknown rank alike, so the samples tell them apart.
+        An input with as many dimensions as a sample takes one sample an invocation, such as a flag,
+        a rate, or a sound of any length. The runtime describes one of unknown rank as if it had no
+        dimensions; the samples tell them apart.
         """
         if set(self._shapes) != set(self._graph.inputs):
             raise SignatureError(
@@ -73,19 +74,12 @@ class Session:
                 f"the samples' {sorted(self._shapes)}",
                 where=self._model.path,
             )
-        fixed = {
-            int(d["shape_signature"][0]) for d in self._graph.inputs.values() if d["shape"].size
-        }
-        batch = max([1, *fixed])
-        self._single = {
-            name
-            for name, detail in self._graph.inputs.items()
-            if not (detail["shape"].size or self._shapes[name])
-        }
-        for name, detail in self._graph.inputs.items():
-            if name in self._single:
-                continue
-            shape = [batch, *self._shapes[name]]
+        inputs = self._graph.inputs.items()
+        self._single = {n for n, d in inputs if d["shape"].size == len(self._shapes[n])}
+        counted = [d for n, d in inputs if n not in self._single and d["shape"].size]
+        batch = max([1, *(int(detail["shape_signature"][0]) for detail in counted)])
+        for name, detail in inputs:
+            shape = [*([] if name in self._single else [batch]), *self._shapes[name]]
             if detail["shape"].tolist() != shape:
                 self._graph.resize(name, shape)
         self._graph.allocate()

@@ -85,5 +85,5 @@ def _rows(signature: Signature, split: SplitData) -> Samples:
 
 
 def _row(array: NDArray[Any], row: int, tensor: Tensor | None) -> NDArray[Any]:
-    single = tensor is not None and tensor.dims == () and array.ndim == 1
+    single = tensor is not None and len(tensor.dims or ()) == array.ndim - 1
     return np.asarray(array[row]) if single else array[row : row + 1]

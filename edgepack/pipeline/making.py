@@ -77,7 +77,7 @@ def convert(
 
 def _shapes(plan: Plan, samples: Future[SampleSet]) -> sources.Shapes:
     """Pinned shapes; only where the model leaves more than the batch open, samples decide."""
-    wanted = plan.settings.model.shapes
+    wanted = plan.settings.model
     known = sources.known_shapes(plan.signature, wanted)
     if known is not None:
         return known

@@ -14,7 +14,7 @@ from edgepack.savedmodel.functions import FUNCTION
 from edgepack.savedmodel.selection import DEFAULT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from edgepack.pipeline.exporting import Found
     from edgepack.records.dataset import SplitData
@@ -51,8 +51,20 @@ def signature(facts: SavedModelFacts, settings: ModelSettings) -> Signature:
             where=facts.path,
             hint=f"Its inputs: {', '.join(tensor.name for tensor in found.inputs)}.",
         )
-    inputs = tuple(_pinned(t, settings.shapes.get(t.name), facts) for t in found.inputs)
+    given = found.inputs if settings.batched else tuple(map(_as_sample, found.inputs))
+    inputs = tuple(_pinned(t, _wanted(t, settings), facts) for t in given)
     return found.model_copy(update={"inputs": inputs})
+
+
+def _as_sample(tensor: Tensor) -> Tensor:
+    """An input that takes one whole sample, as if samples were counted before it."""
+    shape = None if tensor.dims is None else (OPEN, *tensor.dims)
+    return tensor.model_copy(update={"shape": shape, "shape_signature": None})
+
+
+def _wanted(tensor: Tensor, settings: ModelSettings) -> tuple[int, ...] | None:
+    shape = settings.shapes.get(tensor.name)
+    return shape if shape is None or settings.batched else (OPEN, *shape)
 
 
 def require_safe(facts: SavedModelFacts, main: Signature, settings: ModelSettings) -> None:
@@ -103,7 +115,7 @@ def source(found: Found, main: Signature, settings: ModelSettings, copy: Path) -
         objects=facts.has_object_graph,
         stateful=facts.is_stateful(main),
         fixed_batch=max(leading) if leading and min(leading) > 0 else None,
-        scalars=tuple(tensor.name for tensor in main.inputs if tensor.dims == ()),
+        scalars=tuple(t.name for t in main.inputs if t.dims == () or not settings.batched),
         select_tf_ops=settings.allow_select_tf_ops,
         left_out=_texts(main),
         repairs=(
@@ -140,19 +152,29 @@ def _of_twins(main: Signature) -> Iterator[Repair]:
             )
 
 
-def known_shapes(main: Signature, wanted: Mapping[str, tuple[int, ...]]) -> Shapes | None:
+def known_shapes(main: Signature, settings: ModelSettings) -> Shapes | None:
     """What every input is pinned to, as far as no sample is needed to tell; else None."""
+    wanted = settings.shapes
     if any(t.dims is None or OPEN in t.dims[1:] for t in main.inputs if t.name not in wanted):
         return None
-    return {t.name: wanted.get(t.name) or _with_batch(t.dims or ()) for t in main.inputs}
-
-
-def shapes_of(main: Signature, wanted: Mapping[str, tuple[int, ...]], samples: SplitData) -> Shapes:
-    """What every input is pinned to: the config's word, else one sample at a time as it is."""
     return {
-        t.name: wanted.get(t.name) or _filled(t, samples.inputs[t.name].shape[1:])
+        t.name: wanted.get(t.name) or _counted(_with_batch(t.dims or ()), settings)
         for t in main.inputs
     }
+
+
+def shapes_of(main: Signature, settings: ModelSettings, samples: SplitData) -> Shapes:
+    """What every input is pinned to: the config's word, else one sample at a time as it is."""
+    return {
+        t.name: settings.shapes.get(t.name)
+        or _counted(_filled(t, samples.inputs[t.name].shape[1:]), settings)
+        for t in main.inputs
+    }
+
+
+def _counted(shape: tuple[int, ...], settings: ModelSettings) -> tuple[int, ...]:
+    """Without the count of samples, where the model's inputs have none."""
+    return shape if settings.batched else shape[1:]
 
 
 def _filled(tensor: Tensor, sample: tuple[int, ...]) -> tuple[int, ...]:

@@ -77,6 +77,9 @@ class ModelSettings(Record):
         description="dimensions by input name, the batch first; -1 stays open. By default a batch "
         "of 1, and what the samples have",
     )
+    batched: bool = Field(
+        True, description="whether the first dimension of each input counts samples"
+    )
     tags: tuple[str, ...] = Field(
         (), description="tags of the meta graph to build; by default the one tagged serve"
     )

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import numpy as np
-
     from uses import Feature
 
 BYTES = 2  # wire type of what has a length

@@ -16,7 +16,7 @@ from edgepack.errors import EdgepackError, RunError
 from edgepack.records.facts import Repair
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -46,10 +46,22 @@ class LoadedModel:
         Raises:
             RunError: TensorFlow fails on the samples.
         """
+        return self.run(self.program, feed)
+
+    def run(
+        self,
+        function: Callable[[Mapping[str, NDArray[Any]]], dict[str, NDArray[Any]]],
+        feed: Mapping[str, NDArray[Any]],
+    ) -> dict[str, NDArray[Any]]:
+        """Feed one batch to a function over the model's inputs.
+
+        Raises:
+            RunError: TensorFlow fails on the samples.
+        """
         tf = import_tensorflow()
         fed = {name: a[0] if name in self._scalars else a for name, a in feed.items()}
         try:
-            return self.program(fed)
+            return function(fed)
         except (tf.errors.OpError, ValueError, TypeError) as error:
             raise RunError(
                 "the source model fails on the samples: "

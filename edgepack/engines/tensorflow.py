@@ -71,9 +71,10 @@ def prepare_inputs(
         ModelError: the source fails on a sample.
     """
     tensors = {one.name: one.tensor for one in conversion.prepared}
-    prepare = load(source).program.preparation(conversion.shapes, tensors)
+    model = load(source)
+    prepare = model.program.preparation(conversion.shapes, tensors)
     arrays = {name: open_array(ref) for name, ref in split.inputs.items()}
-    answers = ((row, prepare(batch)) for row, batch in batches(arrays, split.samples, 1))
+    answers = ((row, model.run(prepare, batch)) for row, batch in batches(arrays, split.samples, 1))
     return _written(answers, split.samples, directory, 1)
 
 

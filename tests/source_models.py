@@ -15,6 +15,24 @@ def save_all(directory):
         make(import_tensorflow(), str(Path(directory) / make.__name__))
 
 
+def save_some(directory):
+    for make in (text, nosy):
+        make(import_tensorflow(), str(Path(directory) / make.__name__))
+
+
+def nosy(tf, path):
+    """Looks which files there are."""
+    spec = [tf.TensorSpec([None, 3], tf.float32, "x")]
+
+    def call(x):
+        count = tf.size(tf.io.matching_files("/etc/host*"))
+        return {"y": x * 2.0, "files": tf.cast(count, tf.float32) + 0.0 * x[:, 0]}
+
+    model = tf.Module()
+    model.call = tf.function(call, input_signature=spec)
+    tf.saved_model.save(model, path, signatures=model.call)
+
+
 def text(tf, path):
     """Takes sentences; gives the sum of its first eight words' vectors."""
 

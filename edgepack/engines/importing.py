@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def import_tensorflow() -> Any:
@@ -14,8 +18,18 @@ def import_tensorflow() -> Any:
     """
     if "tensorflow" in sys.modules:
         return sys.modules["tensorflow"]
-    sys.modules["sklearn"] = None  # type: ignore[assignment] # an import of it now fails at once
-    try:
+    with hidden("sklearn"):
         return import_module("tensorflow")
+
+
+@contextmanager
+def hidden(package: str) -> Iterator[None]:
+    """Let an import of a package fail, as where it is not installed; unless it is imported."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment] # Python's own way to say so
+    try:
+        yield
     finally:
-        del sys.modules["sklearn"]
+        del sys.modules[package]

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgepack.engines.functions import as_signature, traced
 from edgepack.engines.graphs import Frozen, Ports, node_of, specs, without_controls
-from edgepack.engines.importing import import_tensorflow
+from edgepack.engines.importing import hidden, import_tensorflow
 from edgepack.errors import SignatureError
 from edgepack.records.facts import Repair
 
@@ -54,7 +54,8 @@ class ObjectProgram:
 
     def __init__(self, source: SourceModel) -> None:
         tf = import_tensorflow()
-        self._root = tf.saved_model.load(source.path, tags=list(source.tags))
+        with hidden("tf_keras"):  # it changes what loads by merely being installed
+            self._root = tf.saved_model.load(source.path, tags=list(source.tags))
         self._functions = {name: self._find(name, source) for name in source.signatures}
         self._main = self._functions[source.signature]
         self._left_out = frozenset(source.left_out)

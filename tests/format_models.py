@@ -34,6 +34,23 @@ def _keras(directory):
     functional.save(directory / "functional.keras")
 
 
+def save_by_keras_2(directory):
+    """Weights as Keras 2 saves them; what the model answers to ones."""
+    import tf_keras
+
+    model = mlp(tf_keras)
+    model.save_weights(str(directory / "ckpt"))
+    import tensorflow as tf
+
+    return model(tf.ones((1, 3))).numpy()
+
+
+def load_by_keras_2(lines):
+    import tf_keras
+
+    run(lines, model=mlp(tf_keras))
+
+
 def _graphs(directory):
     import tensorflow as tf
     from google.protobuf import text_format

@@ -146,6 +146,36 @@ def custom(keras, directory):
         del keras.saving.get_custom_objects()[name]
 
 
+def one_layer(kind, path):
+    """A model of one layer, saved; what it answers to ones."""
+    import keras
+
+    shape = (6, 4) if kind == "LSTM" else (8, 8, 2)
+    arguments = {
+        "DepthwiseConv2D": {"kernel_size": 3, "padding": "valid"},
+        "SeparableConv2D": {"filters": 2, "kernel_size": 3, "padding": "valid"},
+        "LSTM": {"units": 2},
+        "RandomFlip": {"mode": "horizontal"},
+        "Activation": {"activation": "hard_sigmoid"},
+    }
+    kind = "Activation" if kind == "hard_sigmoid" else kind
+    x = keras.Input(shape, name="x")
+    model = keras.Model(x, getattr(keras.layers, kind)(**arguments.get(kind, {}), name="layer")(x))
+    model.save(path)
+    return _answers(model, feed(model))[0]
+
+
+def by_keras_2(path):
+    """A file with a call of TensorFlow's, which only Keras 2 writes; what it answers to ones."""
+    import tensorflow as tf
+    import tf_keras
+
+    x = tf_keras.Input((3,), name="x")
+    model = tf_keras.Model(x, tf.math.abs(tf_keras.layers.Dense(2)(x)) - 1.0)
+    model.save(path)
+    return model(tf.ones((1, 3))).numpy()
+
+
 def edit_config(source, target, old, new):
     """A copy of a .h5 in whose config one text is replaced."""
     import shutil

@@ -21,6 +21,7 @@ import tarfile
 import time
 import tracemalloc
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import format_models
@@ -449,6 +450,15 @@ def test_lines_for_a_savedmodel_as_text(worker, copy, reference):
         got = worker.submit(format_models.answers, copy / "saved", X).result()
         np.testing.assert_allclose(got, reference, rtol=1e-6)
         (copy / "saved/saved_model.pb").unlink()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("tf_keras") is None, reason="tf-keras is not installed")
+def test_lines_for_weights_of_keras_2(worker, tmp_path):
+    wanted = worker.submit(format_models.save_by_keras_2, tmp_path).result()
+    worker.submit(format_models.load_by_keras_2, remedy(tmp_path)).result()
+    got = worker.submit(format_models.answers, tmp_path / "ckpt_saved_model", [[1, 1, 1]]).result()
+    np.testing.assert_allclose(got, wanted, rtol=1e-5)
 
 
 def test_a_checkpoint_with_parts_missing_says_which(tmp_path):

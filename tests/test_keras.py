@@ -302,6 +302,66 @@ def test_keras_2_is_not_even_imported_where_keras_3_reads_the_file(files, tmp_pa
     assert done.stdout.splitlines()[-1:] == ["keras"], done.stderr
 
 
+@pytest.mark.parametrize(
+    ("layer", "old", "change"),
+    [
+        ("DepthwiseConv2D", '"padding": "valid", "groups": 1', "left out groups of layer"),
+        ("SeparableConv2D", '"padding": "valid", "kernel_constraint": null', "kernel_constraint"),
+        ("BatchNormalization", '"axis": [3]', "wrote axis of layer as a number"),
+        ("LSTM", '"unroll": false, "time_major": false', "left out time_major of layer"),
+        ("RandomFlip", '"mode": "horizontal", "rng_type": "stateful"', "left out rng_type"),
+    ],
+)
+def test_what_keras_2_wrote_down_and_keras_3_refuses_is_left_out(
+    pool, export, tmp_path, layer, old, change
+):
+    path, edited = tmp_path / "new.h5", tmp_path / "old.h5"
+    wanted = pool.submit(keras_models.one_layer, layer, path).result()
+    new = {'"axis": [3]': '"axis": -1'}.get(old, old.partition(", ")[0])
+    pool.submit(keras_models.edit_config, path, edited, new, old).result()
+    pool.submit(keras_models.old_version, edited, "2.15.0").result()
+    done, target = export(edited)
+    assert done.loader == "keras"
+    assert change in done.adapted[0]
+    [(name, shape)] = serving(target)[0].items()
+    fed = {name: np.ones([1, *shape[1:]], np.float32)}
+    got = pool.submit(keras_models.answers, target, fed).result()["output_0"]
+    np.testing.assert_allclose(got, wanted, rtol=1e-5)
+
+
+def test_arguments_that_change_something_are_not_left_out(pool, export, tmp_path):
+    path, edited = tmp_path / "new.h5", tmp_path / "old.h5"
+    pool.submit(keras_models.one_layer, "LSTM", path).result()
+    old = '"unroll": false, "time_major": true'
+    pool.submit(keras_models.edit_config, path, edited, '"unroll": false', old).result()
+    pool.submit(keras_models.old_version, edited, "2.15.0").result()
+    with pytest.raises(ExportError, match=r"to LSTM: \{'time_major': True\}"):
+        export(edited)
+
+
+@pytest.mark.parametrize(("version", "answer"), [("2.15.0", 0.7), ("3.9.0", 2 / 3)])
+def test_hard_sigmoid_is_that_of_the_keras_that_wrote_the_file(
+    pool, export, tmp_path, version, answer
+):
+    pool.submit(keras_models.one_layer, "hard_sigmoid", tmp_path / "m.h5").result()
+    pool.submit(keras_models.old_version, tmp_path / "m.h5", version).result()
+    done, target = export(tmp_path / "m.h5")
+    kept = ("kept Keras 2's hard_sigmoid in layer",) if version.startswith("2") else ()
+    assert done.adapted == kept
+    fed = {done.inputs[0]: np.ones((1, 8, 8, 2), np.float32)}
+    got = pool.submit(keras_models.answers, target, fed).result()["output_0"]
+    np.testing.assert_allclose(got, answer, rtol=1e-5)
+
+
+@pytest.mark.skipif(find_spec("tf_keras") is None, reason="tf-keras is not installed")
+def test_keras_2_reads_what_only_keras_2_reads(pool, export, tmp_path):
+    wanted = pool.submit(keras_models.by_keras_2, tmp_path / "old.h5").result()
+    done, target = export(tmp_path / "old.h5")
+    assert (done.loader, done.inputs) == ("tf-keras", ("x",))
+    got = pool.submit(keras_models.answers, target, {"x": np.ones((1, 3), np.float32)}).result()
+    np.testing.assert_allclose(got["output_0"], wanted, rtol=1e-5)
+
+
 @pytest.mark.skipif(not PUBLISHED.exists(), reason="published models are not here")
 def test_a_published_file_of_keras_2_is_read_by_keras_3(export):
     done, target = export(PUBLISHED)

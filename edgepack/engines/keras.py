@@ -10,12 +10,13 @@ import os
 import re
 import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from edgepack.engines import keras_files
+from edgepack.engines import keras_arguments, keras_files
 from edgepack.engines.importing import import_tensorflow
 from edgepack.engines.keras_signature import save
 from edgepack.engines.refusals import first_line
@@ -24,12 +25,10 @@ from edgepack.records.formats import KerasExported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Literal
 
+    from edgepack.engines.keras_arguments import Adapted
     from edgepack.engines.keras_files import KerasFile
     from edgepack.records.formats import KerasExport
-
-    Loader = Literal["keras", "tf-keras"]
 
 BACKEND = "KERAS_BACKEND"
 UNSAFE = re.compile(r"safe_mode|enable_unsafe_deserialization|disallowed")
@@ -48,6 +47,15 @@ KERAS_2_ONLY = frozenset(
     )
 )
 EXPORT_THERE = "Export the model where it was made: model.export(DIRECTORY)."
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A model, the module that loaded it, and what was changed in its config for that."""
+
+    model: Any
+    by: Any
+    changes: tuple[str, ...] = ()
 
 
 def export(job: KerasExport, target: Path) -> KerasExported:
@@ -69,20 +77,40 @@ def export(job: KerasExport, target: Path) -> KerasExported:
     keras_files.refuse_code(file, allowed=job.allow_lambda)
     keras = _keras_3()
     imported = _import(job, keras)
-    try:
-        model, loader = _load(file, keras, safe=not job.allow_lambda), keras
-    except Exception as error:  # noqa: BLE001 - whatever it is, Keras 2 may read the file
-        model, loader = _by_keras_2(file, error, safe=not job.allow_lambda)
-    inputs, outputs = _save(file, loader, model, target)
-    name: Loader = "keras" if loader is keras else "tf-keras"
+    loaded = _loaded(file, keras, safe=not job.allow_lambda)
+    inputs, outputs = _save(file, loaded.by, loaded.model, target)
     return KerasExported(
-        loader=name,
-        loader_version=loader.__version__,
+        loader="keras" if loaded.by is keras else "tf-keras",
+        loader_version=loaded.by.__version__,
         saved_by=file.version,
         imported=imported,
+        adapted=loaded.changes,
         inputs=inputs,
         outputs=outputs,
     )
+
+
+def _loaded(file: KerasFile, keras: Any, *, safe: bool) -> _Loaded:
+    """The model by Keras 3, else by Keras 2 where that wrote it."""
+    adapted = keras_arguments.adapt(file.config if file.by_keras_2 else {})
+    try:
+        return _by_keras_3(file, keras, adapted, safe=safe)
+    except Exception as error:
+        if not file.by_keras_2 or UNSAFE.search(str(error)):
+            raise _refusal(file, error) from error
+        return _by_keras_2(file, error, safe=safe)
+
+
+def _by_keras_3(file: KerasFile, keras: Any, adapted: Adapted, *, safe: bool) -> _Loaded:
+    """The model; of a copy, where its config has to be another one to mean the same."""
+    if not adapted.changes or file.suffix != keras_files.HDF5:
+        if adapted.computes_otherwise:
+            raise ValueError("it computes hard_sigmoid otherwise")
+        return _Loaded(_load(file, keras, safe=safe), keras)
+    with TemporaryDirectory() as scratch:
+        copy = keras_files.with_config(file, adapted.config, Path(scratch) / "adapted.h5")
+        with keras.saving.custom_object_scope(keras_arguments.functions(keras)):
+            return _Loaded(_load(copy, keras, safe=safe), keras, adapted.changes)
 
 
 def _keras_3() -> Any:
@@ -141,26 +169,29 @@ def _load(file: KerasFile, keras: Any, *, safe: bool) -> Any:
         return keras.saving.load_model(str(link), compile=False, safe_mode=safe)
 
 
-def _by_keras_2(file: KerasFile, refused: Exception, *, safe: bool) -> tuple[Any, Any]:
-    """The model and tf-keras, where that reads what Keras 3 does not."""
-    if not file.by_keras_2 or UNSAFE.search(str(refused)):
-        raise _refusal(file, refused) from refused
+def _by_keras_2(file: KerasFile, refused: Exception, *, safe: bool) -> _Loaded:
+    """The model by tf-keras, where that reads what Keras 3 does not."""
     try:
         tf_keras = import_module("tf_keras")
     except ImportError as missing:
         raise _needs_keras_2(file, refused) from missing
     try:
-        return _load(file, tf_keras, safe=safe), tf_keras
+        return _Loaded(_load(file, tf_keras, safe=safe), tf_keras)
     except Exception as error:
-        unknown = _unknown(refused) - KERAS_2_ONLY
-        raise _refusal(file, refused if unknown else error) from error
+        if _custom(file, refused):
+            raise _refusal(file, refused) from error
+        raise ExportError(
+            f"neither Keras 3 can load it: {_reason(refused)}; nor Keras 2: {_reason(error)}",
+            where=file.path,
+            hint=EXPORT_THERE,
+        ) from error
 
 
 def _needs_keras_2(file: KerasFile, refused: Exception) -> EdgepackError:
-    unknown = _unknown(refused)
-    if unknown - KERAS_2_ONLY:
+    if _custom(file, refused):
         return _refusal(file, refused)
-    reason = f"it has no {', '.join(sorted(unknown))}" if unknown else first_line(refused)
+    unknown = ", ".join(sorted(_unknown(refused)))
+    reason = f"it has no {unknown}" if unknown else _reason(refused)
     return ExportError(
         f"Keras {file.version or '2'} wrote it, and Keras 3 cannot read it: {reason}",
         where=file.path,
@@ -172,6 +203,17 @@ def _unknown(error: Exception) -> set[str]:
     """Names of classes and functions that Keras does not know, without their package."""
     found = {name for match in UNKNOWN.findall(str(error)) for name in match if name}
     return {name.rpartition(">")[2].rpartition(".")[2] for name in found}
+
+
+def _custom(file: KerasFile, error: Exception) -> list[str]:
+    """Of these names those that are no class of Keras 2's own."""
+    return sorted(_unknown(error) - KERAS_2_ONLY - file.own_classes())
+
+
+def _reason(error: Exception) -> str:
+    """What Keras says at the end of all that it says."""
+    last = str(error).rpartition("Exception encountered:")[2].strip()
+    return first_line(ValueError(last)) if last else first_line(error)
 
 
 def _refusal(file: KerasFile, error: Exception) -> EdgepackError:
@@ -191,7 +233,7 @@ def _refusal(file: KerasFile, error: Exception) -> EdgepackError:
     if isinstance(error, OSError | KeyError | EOFError):
         return keras_files.damaged(file.path, error)
     return ExportError(
-        f"Keras cannot load it: {type(error).__name__}: {first_line(error)}",
+        f"Keras cannot load it: {type(error).__name__}: {_reason(error)}",
         where=file.path,
         hint=EXPORT_THERE,
     )

@@ -6,8 +6,10 @@ Runs in a worker: HDF5 is read by h5py, which comes with TensorFlow.
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,8 @@ FOREIGN = {
     "TFSMLayer": "loads a SavedModel from another path",
     "TorchModuleWrapper": "unpickles a PyTorch module",
 }
+OWN = re.compile(r"(?:tf_)?keras(?:\.|$)")
+HDF5 = ".h5"
 CODE = "__lambda__"
 WEIGHTS_ONLY = """\
 Build the model in code as the training does, then:
@@ -45,6 +49,14 @@ class KerasFile:
     def by_keras_2(self) -> bool:
         """Whether Keras 2 wrote it; files of its early years name no version."""
         return not self.version or self.version.startswith(("1.", "2."))
+
+    def own_classes(self) -> set[str]:
+        """Names of classes that come from Keras' own modules, as far as the config says so."""
+        return {
+            str(part["class_name"])
+            for part in _parts(self.config)
+            if "class_name" in part and OWN.match(str(part.get("module")))
+        }
 
 
 def read(path: Path) -> KerasFile:
@@ -87,6 +99,15 @@ def refuse_code(file: KerasFile, *, allowed: bool) -> None:
             "(--allow-lambda), or replace them by layers of a class, or export the model where "
             "it was made: model.export(DIRECTORY).",
         )
+
+
+def with_config(file: KerasFile, config: dict[str, Any], target: Path) -> KerasFile:
+    """A copy of an HDF5 file that has another config."""
+    h5py = import_module("h5py")
+    shutil.copyfile(file.path, target)
+    with h5py.File(target, "r+") as copy:
+        copy.attrs["model_config"] = json.dumps(config)
+    return replace(file, path=target, config=config)
 
 
 def damaged(path: Path, error: BaseException) -> DamagedModelError:
@@ -138,7 +159,7 @@ def _hdf5(path: Path) -> KerasFile:
                 hint=WEIGHTS_ONLY.format(path=str(path)),
             )
         version = _text(file.attrs.get("keras_version", ""))
-    return KerasFile(path, _json(path, _text(config).encode()), version, ".h5")
+    return KerasFile(path, _json(path, _text(config).encode()), version, HDF5)
 
 
 def _require_own(path: Path, file: Any, h5py: Any) -> None:

@@ -87,5 +87,8 @@ class KerasExported(Record):
     loader_version: str
     saved_by: str = Field("", description="version of Keras that wrote the file, where it says so")
     imported: tuple[str, ...] = Field((), description="objects that the imports registered")
+    adapted: tuple[str, ...] = Field(
+        (), description="what of Keras 2's config was put in Keras 3's way, meaning the same"
+    )
     inputs: tuple[str, ...] = Field(description="of the signature serving_default")
     outputs: tuple[str, ...] = Field(description="of the signature serving_default")

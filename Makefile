@@ -17,7 +17,7 @@ demo: $(VENV)/installed ## Build the embedded model into dist/ (sets everything 
 	@$(BIN)/edgepack build --demo --output dist
 
 test: $(VENV)/installed ## Run all tests; make test ARGS='-m "not slow"' for the quick ones
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
 
 lint: $(VENV)/installed ## Check style and types
 	@$(BIN)/ruff check .

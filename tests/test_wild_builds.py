@@ -1,5 +1,6 @@
 """Builds of models as people have them, through the command: what is said, refused and recorded."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -111,3 +112,15 @@ def test_an_unsafe_op_is_refused_unless_allowed_and_then_recorded(edgepack, mode
     done = _build(edgepack, tmp_path, models / "nosy", "--allow-unsafe-op", "MatchingFiles")
     assert "MatchingFiles" in done.stderr
     assert "error[unsafe-model]" not in done.stderr
+
+
+def test_a_keras_file_is_exported_and_the_manifest_speaks_of_it(edgepack, models, tmp_path):
+    np.savez(tmp_path / "d.npz", x=np.random.default_rng(0).random((12, 3), dtype=np.float32))
+    (tmp_path / "d.toml").write_text(SPEC.format(name="x", dtype="float32"))
+    file = tmp_path / "model.bin"  # recognised by its content
+    shutil.copy(models / "model.keras", file)
+    done = _build(edgepack, tmp_path, file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    source = _manifest(edgepack, tmp_path)["source"]
+    assert source["digest"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert source["repairs"][0]["what"].startswith("exported to a SavedModel with keras 3")

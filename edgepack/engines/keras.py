@@ -143,7 +143,7 @@ def _import_one(name: str, job: KerasExport) -> None:
             f"the module {name} cannot be imported: {type(error).__name__}: {first_line(error)}",
             where=job.path,
             hint=f"imports under [model] names modules that Python finds, or that lie in "
-            f"{job.folder or 'the directory of the config file'}.",
+            f"{job.folder or 'the folder of the dataset spec'}.",
         ) from error
 
 

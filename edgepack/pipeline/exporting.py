@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from edgepack.records.formats import Format
     from edgepack.records.settings import Settings
 
+OF_KERAS_2 = "Keras 2 wrote it, and Keras 3 refuses it or computes otherwise"
+RULES = "1"  # of the export: to be raised when the same file would be exported otherwise
 MODEL = "model"  # the directory that an export makes
 SAVED_MODELS = frozenset(("saved-model", "versions"))
 TEXT = Repair(what="read from its text form", why="saved_model.pb is not there, the .pbtxt is")
@@ -82,6 +84,8 @@ def _exported(session: Session, settings: Settings, path: Path) -> Found:
         "file": sha256_file(path),
         "tensorflow": tensorflow_version(),
         "keras": version("keras"),
+        "tf-keras": _version("tf-keras"),
+        "rules": RULES,
         "lambda": str(job.allow_lambda),
     }
     if job.imports:  # whose code may change unseen
@@ -91,9 +95,20 @@ def _exported(session: Session, settings: Settings, path: Path) -> Found:
     else:
         done, directory = session.cache.stage("export", key, KerasExported, make)
     by = f"{done.loader} {done.loader_version}"
-    repair = Repair(what=f"exported to a SavedModel with {by}", why="it is a Keras file")
+    repairs = (
+        Repair(what=f"exported to a SavedModel with {by}", why="it is a Keras file"),
+        *(Repair(what=change, why=OF_KERAS_2) for change in done.adapted),
+    )
     size = path.stat().st_size
-    return _as_made(directory / MODEL, settings, repair, _Own(path, key["file"], size, done))
+    return _as_made(directory / MODEL, settings, repairs, _Own(path, key["file"], size, done))
+
+
+def _version(package: str) -> str:
+    """Of a package that need not be there."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 @dataclass(frozen=True)
@@ -106,7 +121,7 @@ class _Own:
     exported: KerasExported | None = None
 
 
-def _as_made(directory: Path, settings: Settings, repair: Repair, own: _Own) -> Found:
+def _as_made(directory: Path, settings: Settings, repairs: tuple[Repair, ...], own: _Own) -> Found:
     facts = reader.read(directory, settings.model.tags)
     saved_by = own.exported.saved_by if own.exported else ""
     told = {
@@ -116,11 +131,11 @@ def _as_made(directory: Path, settings: Settings, repair: Repair, own: _Own) -> 
         "fingerprint": {},  # of the export, and another one each time
         "keras_version": saved_by or facts.keras_version,
     }
-    return Found(facts.model_copy(update=told), directory, (repair,))
+    return Found(facts.model_copy(update=told), directory, repairs)
 
 
 def _from_text(session: Session, settings: Settings, path: Path) -> Found:
     target = session.work / "binary"
     session.tensorflow.submit(textform.write_binary, path, target).result()
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    return _as_made(target, settings, TEXT, _Own(path, reader.digest(path), size))
+    return _as_made(target, settings, (TEXT,), _Own(path, reader.digest(path), size))

@@ -76,7 +76,7 @@ class KerasExport(Record):
 
     path: str
     imports: tuple[str, ...] = Field((), description="modules that register its custom objects")
-    folder: str = Field("", description="where these modules may lie: the config file's directory")
+    folder: str = Field("", description="where these modules may lie: the dataset spec's")
     allow_lambda: bool = Field(False, description="whether its Lambda layers' code may run")
 
 

@@ -19,7 +19,7 @@ from edgepack.records.facts import Repair
 from edgepack.records.stages import DeviceInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -51,32 +51,31 @@ def cut(frozen: Frozen, refused: Iterable[str], probe: Probe) -> Cut | None:
         None where no input is a string, or what follows is no tensor of known shape.
     """
     tf = import_tensorflow()
-    [(name, ports)] = frozen.ports.items()
-    strings = {key for key, t in ports.inputs.items() if frozen.specs[t].dtype == tf.string}
+    [ports] = frozen.ports.values()
+    strings = {key: t for key, t in ports.inputs.items() if frozen.specs[t].dtype == tf.string}
     if not strings:
         return None
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(frozen.graph_def, name="")
     walk = _Walk(graph, frozenset(refused), _holding(frozen.graph_def, set(refused)))
-    feeds = {key: ports.inputs[key] for key in strings}
-    found = dict(walk.frontier(feeds, set(ports.outputs.values())))
+    found = dict(walk.frontier(strings, set(ports.outputs.values())))
     constants = {t: v for t in found if (v := _constant(graph, t)) is not None}
     stems = {t: found[t] for t in found if t not in constants}
     shapes = _shapes([graph.get_tensor_by_name(t) for t in stems], ports, frozen, probe)
     if not stems or shapes is None:
         return None
-    known = tuple(_named(stems, shapes))
+    inputs = tuple(_named(stems, shapes))
+    device = replace(_device(frozen, strings, inputs), constants=constants)
+    return Cut(device, inputs, _repair(inputs, walk.left_out))
+
+
+def _device(frozen: Frozen, strings: Mapping[str, str], inputs: tuple[DeviceInput, ...]) -> Frozen:
+    """The graph from its other inputs on: those that are kept, and those in place of strings."""
+    [(name, ports)] = frozen.ports.items()
     kept = {key: tensor for key, tensor in ports.inputs.items() if key not in strings}
-    device = replace(
-        frozen,
-        ports={name: Ports({**kept, **{one.name: one.tensor for one in known}}, ports.outputs)},
-        specs={
-            **{t: frozen.specs[t] for t in kept.values()},
-            **{o.tensor: _spec(o) for o in known},
-        },
-        constants=constants,
-    )
-    return Cut(device, known, _repair(known, walk.left_out))
+    taken = {**kept, **{one.name: one.tensor for one in inputs}}
+    specs = {t: frozen.specs[t] for t in kept.values()} | {o.tensor: _spec(o) for o in inputs}
+    return replace(frozen, ports={name: Ports(taken, ports.outputs)}, specs=specs)
 
 
 class _Walk:

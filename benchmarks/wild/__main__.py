@@ -16,14 +16,14 @@ from pathlib import Path
 from models import Model, find
 from ours import build
 from stock import Memory
-from table import Row, render
+from table import BROKEN, Row, render
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def main() -> None:
     wanted = _arguments()
-    models = find(wanted.folder, wanted.only)
+    models = find(wanted.folder, wanted.only)[: wanted.limit]
     if not models:
         sys.exit(f"{wanted.folder} holds no SavedModel")
     memory = Memory(wanted.out.with_suffix(".stock.json"), fresh=wanted.fresh)
@@ -40,19 +40,22 @@ def main() -> None:
         sys.stderr.write(f"{told} in {row.ours.seconds:.0f} s\n")
         return row
 
-    with ThreadPoolExecutor(wanted.jobs) as pool:
-        rows = list(pool.map(one, enumerate(models, 1)))
-    sys.stdout.write(render(rows))
+    rows: list[Row] = []
     wanted.out.parent.mkdir(parents=True, exist_ok=True)
-    wanted.out.write_text(json.dumps([row.plain() for row in rows], indent=1) + "\n")
-    broken = [row.model for row in rows if row.ours.kind in {"traceback", "hang"}]
-    sys.exit(f"tracebacks or hangs: {', '.join(broken)}" if broken else 0)
+    with ThreadPoolExecutor(wanted.jobs) as pool:
+        for row in pool.map(one, enumerate(models, 1)):
+            rows.append(row)  # written each time: a folder may take hours
+            wanted.out.write_text(json.dumps([row.plain() for row in rows], indent=1) + "\n")
+    sys.stdout.write(render(rows))
+    broken = [f"{row.model} ({row.ours.kind})" for row in rows if row.ours.kind in BROKEN]
+    sys.exit(f"no typed end: {', '.join(broken)}" if broken else 0)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make wild", description=__doc__)
     parser.add_argument("folder", type=Path, help="folder below which SavedModels lie")
     parser.add_argument("--only", default="", help="models whose path holds this text")
+    parser.add_argument("--limit", type=int, help="at most this many models, by path")
     parser.add_argument("--timeout", type=float, default=300, help="seconds for each side")
     parser.add_argument("--jobs", type=int, default=1, help="models side by side")
     parser.add_argument("--out", type=Path, default=ROOT / "dist/wild.json")

@@ -8,51 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from processes import run
-from samples import generate, is_batched
-
-import edgepack
-from edgepack import foresight
-from edgepack.errors import EdgepackError
+from processes import MARK, run
 
 if TYPE_CHECKING:
     from models import Model
     from processes import Ended
 
-    from edgepack.records.facts import SavedModelFacts
-    from edgepack.records.tensors import Signature
-
-SAMPLES = 16
+PREPARE = Path(__file__).with_name("prepare.py")
 TYPED = range(2, 7)  # exit codes of typed errors
 GATE = 3
-SPEC = """name = "generated"
-kind = "arrays"
-path = "samples.npz"
-task = "none"
-on_overlap = "drop"
-{inputs}
-[splits.calibrate]
-samples = 6
-"""
-CONFIG = """dataset = "samples.toml"
-variants = ["float32", "float16", "int8"]
-output = "out"
-
-[model]
-path = {path}
-signature = {signature}
-batched = {batched}
-name = "wild"
-version = "0.0.0"
-
-[latency]
-rounds = 3
-
-[budgets.all]
-max_accuracy_drop = 10
-min_agreement = 0
-"""
+KILLED = 128  # and the signal's number, as shells tell it
+LAST = 300  # characters of what was said before an end without a typed error
 
 
 @dataclass(frozen=True)
@@ -60,12 +26,16 @@ class Ours:
     """What a build came to.
 
     Attributes:
-        kind: builtins, select, typed, traceback or hang.
-        code: of a typed error.
+        kind: builtins, typed, traceback, crash or hang.
+        code: of a typed error; else the exit code.
         message: its words.
-        errors: max |difference| / max |source| of the worst output, by variant.
+        errors: max |difference| / max |source| of the worst output, by variant that was made; None
+            where an output could not be compared or holds NaN or infinity that the source's does
+            not.
+        constant: whether the source answers every sample alike, so that agreement says little.
         left_out: variants that were not made, with the reason.
         repairs: what was changed on the way.
+        chosen: the signature, where several would do.
         expected: what `edgepack inspect` foresaw, by precision.
         seconds: of the command.
     """
@@ -73,75 +43,85 @@ class Ours:
     kind: str
     code: str = ""
     message: str = ""
-    errors: dict[str, float] = field(default_factory=dict)
+    errors: dict[str, float | None] = field(default_factory=dict)
+    constant: bool = False
     left_out: dict[str, str] = field(default_factory=dict)
     repairs: tuple[str, ...] = ()
+    chosen: str = ""
     expected: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
 
 def build(model: Model, scratch: Path, timeout: float) -> Ours:
-    """Generate samples, and run `edgepack build` on them."""
-    try:
-        facts = edgepack.inspect(model.path)
-        signature = foresight.subject(facts)
-        expected = {one.precision: one.expected for one in facts.outlook}
-        if signature is None:
-            return Ours("typed", "signature", "no signature and no function", expected=expected)
-        arrays = generate(Path(facts.path), facts, signature, SAMPLES)
-    except EdgepackError as error:
-        return Ours("typed", error.code, error.message)
-    ended = _run(model, scratch, _Asked(facts, signature, arrays), timeout)
-    return _outcome(ended, scratch / "out/report.json", expected)
+    """Generate samples, and run `edgepack build` on them; each in a process of its own."""
+    ended = run([sys.executable, PREPARE, model.path, scratch], timeout)
+    if ended.code != 0:
+        return _broken(ended)
+    found = _marked(ended.stdout)
+    told = {name: found[name] for name in ("expected", "chosen") if name in found}
+    if "code" in found:
+        return Ours("typed", found["code"], found["message"], seconds=ended.seconds, **told)
+    command = [sys.executable, "-m", "edgepack", "build", scratch / "edgepack.toml", "--json"]
+    command += ["--allow-failed", "--cache-dir", scratch / "cache"]
+    return outcome(run(command, timeout), scratch / "out/report.json", told)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    facts: SavedModelFacts
-    signature: Signature
-    arrays: dict[str, np.ndarray[Any, Any]]
-
-
-def _run(model: Model, scratch: Path, asked: _Asked, timeout: float) -> Ended:
-    names = {name: f"a{number}" for number, name in enumerate(asked.arrays)}
-    np.savez(scratch / "samples.npz", **{names[n]: array for n, array in asked.arrays.items()})
-    dtypes = {tensor.name: tensor.dtype for tensor in asked.signature.inputs}
-    inputs = "".join(
-        f"[inputs.{json.dumps(name)}]\n"
-        f"array = {json.dumps(names[name])}\ndtype = {json.dumps(dtypes[name])}\n"
-        for name in asked.arrays
-    )
-    (scratch / "samples.toml").write_text(SPEC.format(inputs=inputs))
-    config = scratch / "edgepack.toml"
-    batched = json.dumps(is_batched(asked.signature))
-    path, signature = json.dumps(str(model.path)), json.dumps(asked.signature.name)
-    config.write_text(CONFIG.format(path=path, signature=signature, batched=batched))
-    command = [sys.executable, "-m", "edgepack", "build", config, "--json", "--allow-failed"]
-    return run([*command, "--cache-dir", scratch / "cache"], timeout)
-
-
-def _outcome(ended: Ended, report: Path, expected: dict[str, str]) -> Ours:
-    common = {"expected": expected, "seconds": ended.seconds}
-    if ended.code is None:
-        return Ours("hang", "timeout", **common)
-    error = _error(ended.stderr)
+def outcome(ended: Ended, report: Path, told: dict[str, Any]) -> Ours:
+    """The class of a build's end; `told` is what was known before it."""
     if ended.code not in {0, GATE} or not report.is_file():
-        typed = ended.code in TYPED and "code" in error
-        kind = "typed" if typed else "traceback"
-        message = error.get("message", ended.stderr[-300:])
-        return Ours(kind, error.get("code", str(ended.code)), message, **common)
+        error = _error(ended.stderr)
+        if ended.code in TYPED and "code" in error:
+            code, message = error["code"], error["message"]
+            return Ours("typed", code, message, seconds=ended.seconds, **told)
+        return _broken(ended, **told)
     found = json.loads(report.read_text())
-    variants = found["evidence"]["variants"]
-    left_out = {one["variant"]: one["reason"] for one in found["evidence"]["skipped"]}
+    evidence = found["evidence"]
+    left_out = {one["variant"]: one["reason"] for one in evidence["skipped"]}
+    refused = "float32" in left_out
+    source = evidence["source"]["accuracy"]["health"]
     return Ours(
-        kind="builtins" if "float32" not in left_out else "typed",
-        code="" if "float32" not in left_out else "runtime-refuses",
+        kind="typed" if refused else "builtins",
+        code="runtime-refuses" if refused else "",
         message=left_out.get("float32", ""),
-        errors={one["variant"]: _worst(one) for one in variants},
+        errors={v["variant"]: worst(v["accuracy"], source) for v in evidence["variants"]},
+        constant=bool(source) and all(one["constant"] for one in source),
         left_out=left_out,
         repairs=tuple(repair["what"] for repair in found["source"]["repairs"]),
-        **common,
+        seconds=ended.seconds,
+        **told,
     )
+
+
+def worst(accuracy: dict[str, Any], source: list[dict[str, Any]]) -> float | None:
+    """Over all outputs; None where one was not compared, or is less finite than the source's."""
+    finite = {one["output"]: one["non_finite"] for one in source}
+    if any(one["non_finite"] > finite.get(one["output"], 0) for one in accuracy["health"]):
+        return None
+    ratios = []
+    for one in accuracy["agreement"]:
+        error, peak = one["max_abs_error"], one["max_abs_reference"]
+        if error is None or (error and not peak):
+            return None
+        ratios.append(error / peak if peak else 0.0)
+    return max(ratios, default=None)
+
+
+def _broken(ended: Ended, **told: Any) -> Ours:
+    code = "timeout" if ended.code is None else str(ended.code)
+    if ended.code is None:
+        kind = "hang"
+    elif ended.code < 0 or ended.code > KILLED:
+        kind = "crash"
+    else:
+        kind = "traceback"
+    said = ended.stderr[-LAST:]
+    return Ours(kind, code, said, seconds=ended.seconds, **told)
+
+
+def _marked(stdout: str) -> dict[str, Any]:
+    (line,) = (line for line in stdout.splitlines() if line.startswith(MARK))
+    found: dict[str, Any] = json.loads(line.removeprefix(MARK))
+    return found
 
 
 def _error(stderr: str) -> dict[str, str]:
@@ -150,14 +130,3 @@ def _error(stderr: str) -> dict[str, str]:
             found: dict[str, str] = json.loads(line)["error"]
             return found
     return {}
-
-
-def _worst(variant: dict[str, Any]) -> float:
-    """Over all outputs; infinite where one holds nothing finite."""
-    ratios = []
-    for one in variant["accuracy"]["agreement"]:
-        error, peak = one["max_abs_error"], one["max_abs_reference"]
-        if error is None:
-            return float("inf")
-        ratios.append(error / peak if peak else float(error > 0))
-    return max(ratios, default=0.0)

@@ -9,6 +9,7 @@ from pydantic import Field
 from edgepack.records.base import Record
 from edgepack.records.evidence import Drop, Interval, Latency, Memory
 from edgepack.records.facts import Repair
+from edgepack.records.recipe import Recipe
 
 
 class FunctionPorts(Record):
@@ -70,9 +71,9 @@ class Conversion(Record):
 
 
 class QuantizeJob(Record):
-    """One variant to make of the float32 .tflite."""
+    """One quantized file to make of the float32 .tflite."""
 
-    variant: str
+    recipe: Recipe
     float_model: str
     signature: str
     statistics: str = Field("", description="path of the calibration statistics; static modes only")

@@ -9,7 +9,7 @@ from pydantic import Field
 from edgepack.records.base import Record
 from edgepack.records.evidence import Agreement, Drop, Metric, OutputHealth
 from edgepack.records.facts import Precision
-from edgepack.records.recipe import Clipping, Engine, Group, Mode, Rest
+from edgepack.records.recipe import Clipping, Engine, Group, Mode, Recipe, Rest
 
 Objective = Literal["latency", "size"]
 Stopped = Literal["done", "time", "trials", "interrupted"]
@@ -35,6 +35,7 @@ class Trial(Record):
     sha256: str = ""
     precision: Precision | None = None
     size_bytes: int = 0
+    samples: int = Field(0, description="of the tune split it was run on; fewer when scouting")
     harm: float | None = Field(
         None, description="what the budget limits: drop of the first metric, or 1 - agreement"
     )
@@ -54,9 +55,11 @@ class TrialMeasure(Record):
     drops: tuple[Drop, ...] = ()
     metrics: tuple[Metric, ...] = ()
     agreement: tuple[Agreement, ...] = ()
-    health: tuple[OutputHealth, ...] = ()
-    latency_ms: float
-    latency_ratio: float
+    health: tuple[OutputHealth, ...] = Field(
+        (), description="constant only where the source's output varies"
+    )
+    latency_ms: float | None = None
+    latency_ratio: float | None = None
 
 
 class Goal(Record):
@@ -123,3 +126,26 @@ class SearchResult(Record):
     seconds: float
     samples: int = Field(description="of the tune split")
     why: str = Field(description="one sentence about the choice")
+
+
+class Option(Record):
+    """One way to make a variant, and what it did on the samples it was compared on."""
+
+    recipe: Recipe
+    failure: str = Field("", description="why the file could not be made or run, or collapsed")
+    harm: float | None = Field(None, description="drop of the first metric, or 1 - agreement")
+    error: float | None = Field(
+        None, description="largest relative L2 error of an output against the source"
+    )
+    size_bytes: int = 0
+
+
+class EngineChoice(Record):
+    """Which of several ways to make a variant was kept, and why."""
+
+    variant: str
+    split: Literal["calibrate", "tune"] = Field(description="samples that they were compared on")
+    samples: int
+    options: tuple[Option, ...]
+    chosen: int = Field(description="position among the options")
+    why: str = Field(description="one sentence")

@@ -7,9 +7,29 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from edgepack.records.base import Record
+from edgepack.records.recipe import CLIPPINGS, Clipping, Granularity, Rest
+from edgepack.records.search import Objective
 
-VariantName = Literal["float32", "float16", "dynamic", "int8", "int8-float-io"]
-VARIANTS: tuple[VariantName, ...] = ("float32", "float16", "dynamic", "int8", "int8-float-io")
+VariantName = Literal[
+    "float32",
+    "float16",
+    "dynamic",
+    "weight-only",
+    "int8",
+    "int8-float-io",
+    "int16x8",
+    "auto",
+]
+VARIANTS: tuple[VariantName, ...] = (
+    "float32",
+    "float16",
+    "dynamic",
+    "weight-only",
+    "int8",
+    "int8-float-io",
+    "int16x8",
+    "auto",
+)
 
 
 class Budget(Record):
@@ -112,6 +132,50 @@ class LatencySettings(Record):
     runtime: Literal["ai-edge-litert", "tflite-runtime"] = "ai-edge-litert"
 
 
+class QuantizeSettings(Record):
+    """How the static variants (int8, int8-float-io, int16x8) are quantized."""
+
+    engine: Literal["auto", "quantizer", "converter"] = Field(
+        "auto",
+        description="litert-quantizer, TFLiteConverter's quantizer, or both: the better is kept",
+    )
+    clipping: Literal["auto", "min-max", "percentile", "mse"] = Field(
+        "min-max",
+        description="how ranges of activations follow from the calibration samples; "
+        "auto tries all and keeps the best",
+    )
+    granularity: Granularity = Field(
+        "channel", description="one scale a channel of the weights, or one a tensor"
+    )
+    symmetric: bool = Field(
+        False, description="zero points of int8 activations are 0, as some accelerators need"
+    )
+
+    @property
+    def clippings(self) -> tuple[Clipping, ...]:
+        """Those that are tried."""
+        return CLIPPINGS if self.clipping == "auto" else (self.clipping,)
+
+
+class SearchSettings(Record):
+    """The search for the variant auto: a mixed-precision file within its budget."""
+
+    objective: Objective = Field("latency", description="what is made small within the budget")
+    seconds: float = Field(180.0, gt=0, description="longest time, after which the best so far is")
+    trials: int = Field(200, ge=1, description="most files that are made and measured")
+    rests: tuple[Rest, ...] = Field(
+        ("float32", "float16"),
+        min_length=1,
+        description="precisions for layers that are not int8; int16x8 is slow on most CPUs",
+    )
+    pick: int | None = Field(
+        None, ge=1, description="number of another trial of the same search, built in its place"
+    )
+    replay: str = Field(
+        "", description="search.json of an earlier build whose measurements stand for new ones"
+    )
+
+
 class Limits(Record):
     """What a worker process may use."""
 
@@ -134,6 +198,8 @@ class Settings(Record):
         (), description="names of built-in profiles, or paths to .toml files"
     )
     budgets: Budgets = Budgets()
+    quantize: QuantizeSettings = QuantizeSettings()
+    search: SearchSettings = SearchSettings()
     latency: LatencySettings = LatencySettings()
     limits: Limits = Limits()
     output: str = Field(

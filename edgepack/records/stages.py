@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from edgepack.records.base import Record
+from edgepack.records.dataset import SplitData
 from edgepack.records.evidence import Drop, Interval, Latency, Memory
 from edgepack.records.facts import Repair
 from edgepack.records.recipe import Recipe
@@ -77,6 +78,9 @@ class QuantizeJob(Record):
     float_model: str
     signature: str
     statistics: str = Field("", description="path of the calibration statistics; static modes only")
+    samples: SplitData | None = Field(
+        None, description="the calibration split, for kernels whose inner ranges none else can see"
+    )
     target: str
 
 

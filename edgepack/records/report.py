@@ -10,6 +10,7 @@ from edgepack.records.base import Record
 from edgepack.records.dataset import Lint
 from edgepack.records.evidence import Evidence
 from edgepack.records.manifest import DatasetEntry, SourceEntry, TargetEntry, ToolVersions
+from edgepack.records.search import Findings
 from edgepack.records.verdict import Verdict
 
 
@@ -35,6 +36,7 @@ class Report(Record):
     targets: tuple[TargetEntry, ...]
     verdict: Verdict
     tools: ToolVersions
+    findings: Findings | None = Field(None, description="None where nothing was quantized")
 
 
 class BuildResult(Record):
@@ -45,4 +47,5 @@ class BuildResult(Record):
     report: Report
     report_json: str
     report_markdown: str
+    search_json: str | None = Field(None, description="log of the search, where one was made")
     cached: tuple[str, ...] = Field((), description="stages taken from the cache")

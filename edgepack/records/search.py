@@ -149,3 +149,12 @@ class EngineChoice(Record):
     options: tuple[Option, ...]
     chosen: int = Field(description="position among the options")
     why: str = Field(description="one sentence")
+
+
+class Findings(Record):
+    """What a build found out about quantizing the model."""
+
+    choices: tuple[EngineChoice, ...] = Field((), description="variants made in several ways")
+    search: SearchResult | None = None
+    sensitivity: tuple[LayerSensitivity, ...] = Field((), description="by group, in graph order")
+    advice: tuple[CalibrationAdvice, ...] = ()

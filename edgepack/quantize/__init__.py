@@ -1,0 +1,1 @@
+"""The accuracy-aware search for a mixed-precision model: pure, over callables handed in."""

@@ -109,6 +109,18 @@ class CalibrationAdvice(Record):
     tensors: tuple[str, ...] = ()
 
 
+class Layers(Record):
+    """Sensitivity of every group, as the cache keeps it."""
+
+    layers: tuple[LayerSensitivity, ...]
+
+
+class Advice(Record):
+    """What is said of the calibration samples, as the cache keeps it."""
+
+    advice: tuple[CalibrationAdvice, ...]
+
+
 class SearchResult(Record):
     """The whole search, as report and trial log keep it."""
 
@@ -158,3 +170,27 @@ class Findings(Record):
     search: SearchResult | None = None
     sensitivity: tuple[LayerSensitivity, ...] = Field((), description="by group, in graph order")
     advice: tuple[CalibrationAdvice, ...] = ()
+
+
+class CurvePoint(Record):
+    """What a file calibrated with so many samples does."""
+
+    samples: int
+    harm: float | None
+    error: float | None
+
+
+class Sensitivity(Record):
+    """What `edgepack sensitivity` prints."""
+
+    schema_version: Literal[1] = 1
+    name: str
+    recipe: Recipe = Field(description="of the fully quantized file that is looked into")
+    measure: str = Field(description="what harm is, in words")
+    harm: float | None = Field(description="of the fully quantized file")
+    error: float | None = Field(description="of the fully quantized file's outputs")
+    split: Literal["calibrate", "tune"] = Field(description="samples that harm is measured on")
+    samples: int
+    layers: tuple[LayerSensitivity, ...] = Field(description="by group, in graph order")
+    advice: tuple[CalibrationAdvice, ...] = ()
+    curve: tuple[CurvePoint, ...] = Field((), description="by calibration samples, where asked")

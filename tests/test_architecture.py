@@ -82,7 +82,16 @@ IN_FUNCTIONS: dict[str, set[str]] = {
 LOADED_BY_MODULE: dict[str, set[str]] = (
     {
         f"edgepack.measure.{name}": {"numpy"}
-        for name in ("accuracy", "agreement", "diagnosis", "metrics", "predictions", "timing")
+        for name in (
+            "accuracy",
+            "agreement",
+            "diagnosis",
+            "layers",
+            "metrics",
+            "odd_samples",
+            "predictions",
+            "timing",
+        )
     }
     | {
         f"edgepack.datasets.{name}": {"numpy"}

@@ -1,0 +1,96 @@
+"""A .tflite whose every intermediate tensor can be read after an invocation. Runs in a worker."""
+
+from __future__ import annotations
+
+import warnings
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgepack.engines.interpreter import Session, dequantize
+from edgepack.engines.subgraph import Subgraph
+from edgepack.errors import RuntimeRefusalError
+from edgepack.tflite import schema
+from edgepack.tflite.flatbuffer import root
+from edgepack.tflite.graph import graphs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgepack.records.dataset import SplitData
+    from edgepack.records.stages import TFLiteModel
+
+
+class Trace(Session):
+    """A session that keeps every tensor; without XNNPACK, whose parts of the graph hide theirs."""
+
+    def _open(self) -> None:
+        self._interpreter = _preserving(self._model)
+        self._graph = Subgraph(self._interpreter, self._model.signature)
+        self.batch = self._fit()
+        details = self._interpreter.get_tensor_details(self._graph.index)
+        self._details = {detail["name"]: detail for detail in details}
+
+    def tensor(self, name: str) -> NDArray[Any] | None:
+        """A tensor's real values after the last invocation; nothing where the file has none.
+
+        Quantized ones are dequantized. What is neither float nor quantized, such as a shape or a
+        text, does not count, nor does what the runtime has optimized away.
+        """
+        detail = self._details.get(name)
+        if detail is None or not (_is_float(detail) or detail["quantization"][0]):
+            return None
+        try:
+            stored = self._interpreter.get_tensor(detail["index"], self._graph.index)
+        except ValueError:  # no data: nothing computes it
+            return None
+        return dequantize(stored, detail)
+
+    def scale(self, name: str) -> float | None:
+        """The step of a quantized tensor, or of what a DEQUANTIZE made the float tensor of."""
+        detail = self._details.get(self._restored.get(name, name))
+        return float(detail["quantization"][0]) or None if detail else None
+
+    @cached_property
+    def _restored(self) -> dict[str, str]:
+        """What each output of a DEQUANTIZE was before, by name."""
+        content = Path(self._model.path).read_bytes()
+        graph = graphs(root(content, schema.IDENTIFIER))[self._graph.index]
+        return {
+            graph.tensor(node.outputs[0]).name: graph.tensor(node.inputs[0]).name
+            for node in graph.operators
+            if node.name == "DEQUANTIZE"
+        }
+
+
+def _is_float(detail: dict[str, Any]) -> bool:
+    return bool(np.issubdtype(detail["dtype"], np.floating))
+
+
+def open_trace(model: TFLiteModel, split: SplitData) -> Trace:
+    """A trace whose inputs have the shapes of a split's samples.
+
+    Raises:
+        RuntimeRefusalError: the runtime cannot load the file with them.
+        SignatureError: the file's inputs are not the samples'.
+    """
+    try:
+        return Trace(model, {name: ref.shape[1:] for name, ref in split.inputs.items()})
+    except (RuntimeError, ValueError) as error:
+        what = f"ai-edge-litert cannot load it to look into it: {str(error).strip()[:400]}"
+        raise RuntimeRefusalError(what, where=model.path) from error
+
+
+def _preserving(model: TFLiteModel) -> Any:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that it takes memory is known
+        return Interpreter(
+            model_path=model.path,
+            num_threads=model.threads,
+            experimental_preserve_all_tensors=True,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 
 class Trace(Session):
-    """A session that keeps every tensor; without XNNPACK, whose parts of the graph hide theirs."""
+    """A session that keeps every tensor.
+
+    The kernels are those that also serve without: XNNPACK writes what is inside its parts of the
+    graph too when it is asked to, and rounds int8 otherwise than the runtime's own kernels do.
+    """
 
     def _open(self) -> None:
         self._interpreter = _preserving(self._model)
@@ -84,7 +88,7 @@ def open_trace(model: TFLiteModel, split: SplitData) -> Trace:
 
 
 def _preserving(model: TFLiteModel) -> Any:
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    from ai_edge_litert.interpreter import Interpreter
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that it takes memory is known
@@ -92,5 +96,4 @@ def _preserving(model: TFLiteModel) -> Any:
             model_path=model.path,
             num_threads=model.threads,
             experimental_preserve_all_tensors=True,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         )

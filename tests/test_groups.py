@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from tflite_models import build, tensor
 
 from edgepack import repair
 from edgepack.engines import tensorflow
-from edgepack.errors import ModelError, SignatureError, UsageError
+from edgepack.errors import EdgepackError, ModelError, SignatureError, UsageError
 from edgepack.records.settings import Limits
 from edgepack.records.stages import SourceModel
 from edgepack.savedmodel import reader
@@ -114,6 +115,20 @@ def test_groups_are_a_partition_in_graph_order(tmp_path_factory, names, most):
     assert len({group.name for group in found}) == len(found)
     everything = [name for group in grouped(directory, chain(*names)) for name in group.tensors]
     assert [name for group in found for name in group.tensors] == everything
+
+
+SOUND = chain("PAD", "CONV_2D", "RELU", "WHILE", "CONV_2D")
+CHANGES = st.tuples(st.integers(0, len(SOUND) - 1), st.integers(0, 255))
+
+
+@given(st.lists(CHANGES, min_size=1, max_size=10))
+def test_damaged_files_are_grouped_or_refused(tmp_path_factory, changes):
+    content = bytearray(SOUND)
+    for at, value in changes:
+        content[at] = value
+    with contextlib.suppress(EdgepackError):  # anything else fails the test
+        found = grouped(tmp_path_factory.getbasetemp(), bytes(content))
+        assert len({group.name for group in found}) == len(found)
 
 
 @pytest.mark.parametrize(

@@ -457,3 +457,14 @@ def _detail(tensor):
         "scales": list(scales.scales) if scales else [],
         "zero_points": list(scales.zero_points) if scales else [],
     }
+
+
+def test_a_full_integer_file_is_told_from_one_with_float_operators():
+    tensors = [tensor("in", "int8"), tensor("w", "int8", data=True), tensor("mid", "int8")]
+    tensors += [tensor("real"), tensor("out")]
+    integer = [("FULLY_CONNECTED", [0, 1], [2])]
+    hybrid = [*integer, ("DEQUANTIZE", [2], [3]), ("EXP", [3], [4])]
+    whole = reader.parse(build(tensors[:3], integer, [0], [2]), "whole")
+    part = reader.parse(build(tensors, hybrid, [0], [4]), "part")
+    assert (whole.precision, whole.float_ops) == ("int8", ())
+    assert (part.precision, part.float_ops) == ("int8", ("EXP",))

@@ -88,6 +88,7 @@ def _tflite(found: TFLiteFacts) -> Iterator[Table]:
         ("sha256", found.sha256),
         ("size", figures.size(found.size_bytes)),
         ("precision", found.precision),
+        ("in float", _in_float(found)),
         ("tensors", types),
         ("description", found.description),
         ("says it needs", f"runtime {found.min_runtime_version}" * bool(found.min_runtime_version)),
@@ -95,6 +96,13 @@ def _tflite(found: TFLiteFacts) -> Iterator[Table]:
     )
     yield _signatures(found.signatures)
     yield _ops(found.ops)
+
+
+def _in_float(found: TFLiteFacts) -> str:
+    """What keeps a file of integers from being one of integers only."""
+    if found.precision not in {"int8", "int16x8", "mixed"}:
+        return ""
+    return ", ".join(found.float_ops) or "nothing: full integer"
 
 
 def _bundle(found: Manifest, path: Path) -> Iterator[Table]:

@@ -172,3 +172,6 @@ class TFLiteFacts(Record):
         default_factory=dict, description="tensors with data or activations, counted by dtype"
     )
     stateful: bool = Field(False, description="holds variable tensors or resource variables")
+    float_ops: tuple[str, ...] = Field(
+        (), description="operators that compute in float; none in a full integer file"
+    )

@@ -75,6 +75,9 @@ class ModelEntry(Record):
     conversion: dict[str, str] = Field(description="engine and options that made the file")
     accuracy: Accuracy
     note: str = ""
+    float_ops: tuple[str, ...] | None = Field(
+        None, description="operators that compute in float; none in a full integer file"
+    )
     select_ops: tuple[str, ...] = Field(
         (), description="TensorFlow ops whose kernels (Select-TF) the app must link"
     )

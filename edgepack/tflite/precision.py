@@ -116,3 +116,18 @@ def _kind(
     if stored & INTEGERS:
         return "dynamic"
     return "float32" if (activations | stored | expanded) & FLOATS else "other"
+
+
+def float_ops(graphs: Sequence[Graph]) -> tuple[str, ...]:
+    """Names of the operators that compute in float, sorted; borders between precisions are none.
+
+    What tells a full integer file from one of which only the compute operators are integer.
+    """
+    return tuple(sorted({name for graph in graphs for name in _computing_in_float(graph)}))
+
+
+def _computing_in_float(graph: Graph) -> Iterator[str]:
+    restored = _restored(graph)
+    for node, activations in zip(graph.operators, _activations(graph, restored), strict=True):
+        if node.name not in BORDERS and activations & FLOATS:
+            yield node.name

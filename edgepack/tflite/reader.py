@@ -13,7 +13,7 @@ from edgepack.records.tensors import OpUse, Signature, Tensor
 from edgepack.tflite import schema
 from edgepack.tflite.flatbuffer import CorruptError, refuse, root
 from edgepack.tflite.graph import graphs
-from edgepack.tflite.precision import precision
+from edgepack.tflite.precision import float_ops, precision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,6 +72,7 @@ def _facts(model: Table, data: bytes | memoryview, path: str) -> TFLiteFacts:
         min_runtime_version=_runtime_version(model),
         tensor_types=_tensor_types(subgraphs),
         stateful=_is_stateful(subgraphs),
+        float_ops=float_ops(subgraphs),
     )
 
 

@@ -68,6 +68,7 @@ class Goal(Record):
     objective: Objective = "latency"
     max_harm: float = Field(description="largest drop of the first metric, or 1 - agreement")
     measure: str = Field(description="what harm is, in words, such as drop of top-1")
+    metric: str = Field("", description="whose unit harm has; empty where it is a share")
 
 
 class LayerSensitivity(Record):

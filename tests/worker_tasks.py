@@ -108,3 +108,17 @@ def say(text):
 def say_and_refuse(text):
     say(text)
     refuse()
+
+
+def calibrated_ranges(model, samples):
+    """What TensorFlow's own calibrator finds: least and largest value by tensor name."""
+    from ai_edge_litert import schema_py_generated as schema
+    from tensorflow.lite.python.optimize.calibrator import Calibrator
+
+    found = Calibrator(model.read_bytes()).calibrate(lambda: ([one[None]] for one in samples))
+    graph = schema.ModelT.InitFromPackedBuf(found, 0).subgraphs[0]
+    return {
+        tensor.name.decode(): (float(tensor.quantization.min[0]), float(tensor.quantization.max[0]))
+        for tensor in graph.tensors
+        if tensor.quantization is not None and tensor.quantization.min is not None
+    }

@@ -1,60 +1,77 @@
-"""What the calibrator sees of a model: samples of every signature they fit, and numbers only."""
+"""Calibration: the float32 file runs on samples, and what its tensors hold is summarized."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from edgepack.engines.arrays import open_array
+from edgepack.engines import statistics
+from edgepack.engines.arrays import open_array, rows_of
+from edgepack.engines.statistics import TensorStatistics, nothing, summarize
+from edgepack.engines.tracing import open_trace
 from edgepack.errors import QuantizationError
+from edgepack.records.stages import Statistics, TFLiteModel
 from edgepack.tflite import reader
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Iterator
 
+    from edgepack.engines.statistics import Summary
+    from edgepack.engines.tracing import Trace
     from edgepack.records.dataset import SplitData
-    from edgepack.records.tensors import Signature, Tensor
+    from edgepack.records.tensors import Signature
 
-Samples = list[dict[str, "NDArray[Any]"]]
-
-
-class Numeric:
-    """An interpreter that shows zeros for tensors of strings and tables.
-
-    The calibrator takes minima of every tensor; strings have none, and a table's handle cannot be
-    read at all.
-    """
-
-    def __init__(self, interpreter: Any) -> None:
-        self._interpreter = interpreter
-        self._others: dict[int, set[int]] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._interpreter, name)
-
-    def get_tensor(self, index: int, subgraph: int = 0) -> NDArray[Any]:
-        """As the interpreter's, without what is no number."""
-        if index in self._no_numbers(subgraph):
-            return np.zeros(1, np.int64)
-        values: NDArray[Any] = self._interpreter.get_tensor(index, subgraph)
-        # The library cannot write a single truth value to its file of statistics.
-        return values.astype(np.int64) if values.dtype == bool else values
-
-    def _no_numbers(self, subgraph: int) -> set[int]:
-        if subgraph not in self._others:
-            details = self._interpreter.get_tensor_details(subgraph)
-            others = {d["index"] for d in details if d["dtype"] in (np.bytes_, np.object_)}
-            self._others[subgraph] = others
-        return self._others[subgraph]
+Halves = dict[str, list["Summary"]]
 
 
-def samples_of(model: str, signature: str, split: SplitData) -> dict[str, Samples]:
-    """Samples for every signature of a file: one with the same inputs shares them.
+def observe(  # noqa: PLR0913, PLR0917 - one call of a worker
+    float_model: str, signature: str, split: SplitData, target: Path, start: int, stop: int
+) -> Statistics:
+    """Run samples start to stop; summarize every float tensor, the even and the odd samples apart.
+
+    Tensors inside of loops and branches are left out: only their last values could be seen.
+
+    Args:
+        float_model: the float32 .tflite.
+        signature: the one that the samples are for; others that take the same inputs share them.
+        split: the calibration split.
+        target: where the statistics go.
+        start: first sample.
+        stop: the sample after the last.
 
     Raises:
-        QuantizationError: the samples do not fit another signature.
+        QuantizationError: another signature takes other inputs, or nothing was observed.
+        RuntimeRefusalError: the file cannot be run.
+    """
+    found: Halves = {}
+    stateful = reader.read(Path(float_model)).stateful
+    for name in _sharing(float_model, signature):
+        model = TFLiteModel(path=float_model, sha256="", signature=name, stateful=stateful)
+        _observe(open_trace(model, split), split, range(start, stop), found)
+    if not found:
+        raise QuantizationError("calibration observed no tensor", where=float_model)
+    tensors = (TensorStatistics(name, (even, odd)) for name, (even, odd) in sorted(found.items()))
+    statistics.save(tensors, target)
+    return Statistics(samples=stop - start)
+
+
+def _observe(trace: Trace, split: SplitData, rows: range, found: Halves) -> None:
+    arrays = {name: open_array(ref) for name, ref in split.inputs.items()}
+    names = tuple(trace.activations())
+    for row in range(rows.start, rows.stop, trace.batch):
+        trace(rows_of(arrays, row, trace.batch))
+        for name in names:
+            values = trace.tensor(name)
+            if values is not None:
+                halves = found.setdefault(name, [nothing(), nothing()])
+                halves[row // trace.batch % 2] += summarize(values)
+
+
+def _sharing(model: str, signature: str) -> Iterator[str]:
+    """Signatures that the samples are for.
+
+    Raises:
+        QuantizationError: one of the file's takes other inputs.
     """
     signatures = reader.read(Path(model)).signatures
     main = next((one for one in signatures if one.name == signature), signatures[0])
@@ -66,24 +83,8 @@ def samples_of(model: str, signature: str, split: SplitData) -> dict[str, Sample
                 where=model,
                 hint="Leave that signature out of model.signatures, or build without int8.",
             )
-    rows = _rows(main, split)
-    return {one.name: rows for one in signatures}
+        yield one.name
 
 
 def _ports(signature: Signature) -> dict[str, tuple[str, tuple[int, ...] | None]]:
     return {tensor.name: (tensor.dtype, tensor.dims) for tensor in signature.inputs}
-
-
-def _rows(signature: Signature, split: SplitData) -> Samples:
-    """Views of the samples; a list, for the library goes over them twice."""
-    tensors = {tensor.name: tensor for tensor in signature.inputs}
-    arrays = {name: open_array(ref) for name, ref in split.inputs.items()}
-    return [
-        {name: _row(array, row, tensors.get(name)) for name, array in arrays.items()}
-        for row in range(split.samples)
-    ]
-
-
-def _row(array: NDArray[Any], row: int, tensor: Tensor | None) -> NDArray[Any]:
-    single = tensor is not None and len(tensor.dims or ()) == array.ndim - 1
-    return np.asarray(array[row]) if single else array[row : row + 1]

@@ -17,10 +17,13 @@ from edgepack.tflite.flatbuffer import root
 from edgepack.tflite.graph import graphs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from edgepack.records.dataset import SplitData
     from edgepack.records.stages import TFLiteModel
+    from edgepack.tflite.graph import Graph
 
 
 class Trace(Session):
@@ -52,16 +55,28 @@ class Trace(Session):
             return None
         return dequantize(stored, detail)
 
+    def activations(self) -> Iterator[str]:
+        """Names of the float tensors that depend on the samples, in graph order."""
+        graph = self._graph_of_file
+        made = {index for node in graph.operators for index in node.outputs}
+        for index, tensor in enumerate(graph.tensors):
+            if tensor.dtype == "float32" and (index in made or index in graph.inputs):
+                yield tensor.name
+
     def scale(self, name: str) -> float | None:
         """The step of a quantized tensor, or of what a DEQUANTIZE made the float tensor of."""
         detail = self._details.get(self._restored.get(name, name))
         return float(detail["quantization"][0]) or None if detail else None
 
     @cached_property
+    def _graph_of_file(self) -> Graph:
+        content = Path(self._model.path).read_bytes()
+        return graphs(root(content, schema.IDENTIFIER))[self._graph.index]
+
+    @cached_property
     def _restored(self) -> dict[str, str]:
         """What each output of a DEQUANTIZE was before, by name."""
-        content = Path(self._model.path).read_bytes()
-        graph = graphs(root(content, schema.IDENTIFIER))[self._graph.index]
+        graph = self._graph_of_file
         return {
             graph.tensor(node.outputs[0]).name: graph.tensor(node.inputs[0]).name
             for node in graph.operators

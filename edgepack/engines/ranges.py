@@ -1,0 +1,153 @@
+"""Ranges of activations from calibration statistics: by extremes, percentile or squared error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgepack.engines import statistics
+from edgepack.engines.statistics import BINS, SHIFT
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgepack.engines.statistics import Summary, TensorStatistics
+    from edgepack.records.recipe import Clipping
+
+PERCENTILE = 99.99  # of values on each side; the rest is clipped
+STEPS = 255  # between the ends of an int8 range
+TRIED = 64  # shrunken ranges that are compared for the least squared error
+BULK = 99.9  # percentile that outliers and halves are held against
+DISAGREE = 0.2  # relative: halves of the samples whose ranges differ by more
+OUTLYING = 4.0  # times the bulk's range
+
+Range = tuple[float, float]
+
+
+def ranges(path: str, clipping: Clipping) -> dict[str, Range]:
+    """The range of each tensor, which always holds 0: a tensor of no finite value has none."""
+    choose = CHOICES[clipping]
+    found = ((one.name, one.whole) for one in statistics.load(Path(path)))
+    return {name: _with_zero(choose(whole)) for name, whole in found if whole.values}
+
+
+def _with_zero(found: Range) -> Range:
+    return min(found[0], 0.0), max(found[1], 0.0)
+
+
+def _extremes(whole: Summary) -> Range:
+    return whole.low, whole.high
+
+
+def _percentiles(whole: Summary) -> Range:
+    return quantile(whole, 100 - PERCENTILE), quantile(whole, PERCENTILE)
+
+
+def quantile(whole: Summary, percentile: float) -> float:
+    """A percentile within the resolution of a bin, and never outside the extremes."""
+    order, counts = _ordered(whole)
+    reached = np.searchsorted(np.cumsum(counts), percentile / 100 * counts.sum(), side="left")
+    edge = _edges(order[min(int(reached), len(order) - 1)], upper=percentile > 50)  # noqa: PLR2004
+    return float(np.clip(edge, whole.low, whole.high))
+
+
+def _ordered(whole: Summary) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The bins that hold anything, from the least value to the largest, with their counts."""
+    filled = np.flatnonzero(whole.counts)
+    negative = filled >= BINS // 2
+    order = np.concatenate([filled[negative][::-1], filled[~negative]])
+    return order, whole.counts[order]
+
+
+def _edges(bins: NDArray[np.int64] | np.int64, *, upper: bool) -> NDArray[np.float64]:
+    """The end of bins that is farther from (upper) or nearer to minus infinity."""
+    patterns = np.asarray(bins).astype(np.uint32) << np.uint32(SHIFT)
+    away = patterns | np.uint32((1 << SHIFT) - 1)
+    positive = np.asarray(bins) < BINS // 2
+    chosen = np.where(positive == upper, away, patterns)
+    found = chosen.astype(np.uint32).view(np.float32).astype(np.float64)
+    return np.nan_to_num(found, nan=0.0, posinf=np.finfo(np.float32).max)
+
+
+def _least_error(whole: Summary) -> Range:
+    """The range whose 8-bit quantization has the least squared error.
+
+    Of ranges shrunken towards 0 in equal steps, by the histogram: a value outside is off by its
+    distance to the range, one inside by a step's squared width over 12, as rounding is uniform.
+    """
+    order, counts = _ordered(whole)
+    middle = (_edges(order, upper=True) + _edges(order, upper=False)) / 2
+    low, high = _with_zero((whole.low, whole.high))
+    best, least = (low, high), np.inf
+    for shrink in np.linspace(1, 1 / TRIED, TRIED):
+        ends = low * shrink, high * shrink
+        off = middle - np.clip(middle, *ends)
+        step = (ends[1] - ends[0]) / STEPS
+        error = float(counts @ np.where(off == 0, step**2 / 12, off**2))
+        if error < least:
+            best, least = ends, error
+    return best
+
+
+CHOICES = {"min-max": _extremes, "percentile": _percentiles, "mse": _least_error}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A tensor that stands out: by how much, and for outliers the share of its values."""
+
+    name: str
+    ratio: float
+    share: float = 0.0
+
+
+def halves_disagree(path: str) -> tuple[Finding, ...]:
+    """Tensors of which the even and the odd samples give other ranges, the worst first.
+
+    Both the extremes and the bulk (99.9th percentile) differ by more than a fifth.
+    """
+    found = [_disagreement(one) for one in statistics.load(Path(path))]
+    return tuple(sorted((f for f in found if f), key=lambda f: (-f.ratio, f.name)))
+
+
+def _disagreement(one: TensorStatistics) -> Finding | None:
+    first, second = one.halves
+    if not (first.values and second.values):
+        return None
+    extremes = _apart(_extremes(first), _extremes(second))
+    bulk = _apart(_bulk(first), _bulk(second))
+    ratio = min(extremes, bulk)
+    return Finding(one.name, ratio) if ratio > DISAGREE else None
+
+
+def _bulk(summary: Summary) -> Range:
+    return quantile(summary, 100 - BULK), quantile(summary, BULK)
+
+
+def _apart(first: Range, second: Range) -> float:
+    """The difference of two ranges' widths, relative to the larger."""
+    widths = [high - low for low, high in (_with_zero(first), _with_zero(second))]
+    return abs(widths[0] - widths[1]) / max(widths) if max(widths) else 0.0
+
+
+def outliers(path: str) -> tuple[Finding, ...]:
+    """Tensors whose range is some few values': the extremes are four times the bulk's, or more."""
+    found = [_outlying(one) for one in statistics.load(Path(path))]
+    return tuple(sorted((f for f in found if f), key=lambda f: (-f.ratio, f.name)))
+
+
+def _outlying(one: TensorStatistics) -> Finding | None:
+    whole = one.whole
+    if not whole.values:
+        return None
+    low, high = _with_zero(_bulk(whole))
+    width = high - low
+    ratio = (max(whole.high, 0.0) - min(whole.low, 0.0)) / width if width else 0.0
+    if ratio < OUTLYING:
+        return None
+    order, counts = _ordered(whole)
+    outside = (_edges(order, upper=False) > high) | (_edges(order, upper=True) < low)
+    return Finding(one.name, ratio, float(counts[outside].sum() / counts.sum()))

@@ -1,108 +1,172 @@
-"""litert-quantizer: calibration statistics once, then any variant of a float32 .tflite.
-
-Runs in a worker. Statistics are plain minima and maxima, which do not depend on the samples'
-order; the library's own default is a moving average, which does.
-"""
+"""litert-quantizer on the float32 file. Runs in any worker; needs no TensorFlow."""
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgepack.engines.observing import Numeric, samples_of
+import numpy as np
+
+from edgepack.engines.ranges import ranges
 from edgepack.errors import QuantizationError
-from edgepack.records.stages import Statistics
+from edgepack.tflite import schema
+from edgepack.tflite.flatbuffer import root
+from edgepack.tflite.graph import graphs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
-    from edgepack.records.dataset import SplitData
+    from edgepack.records.recipe import Recipe
     from edgepack.records.stages import QuantizeJob
+    from edgepack.tflite.graph import Graph
 
 EVERY_TENSOR = ".*"
-
-
-def calibrate(float_model: str, signature: str, split: SplitData, target: Path) -> Statistics:
-    """Run the float32 model over the calibration split; write each tensor's range to `target`.
-
-    Raises:
-        QuantizationError: the model cannot be run or observed.
-    """
-    from litert_quantizer import calibrator
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # preserving all tensors is the point here
-        observer = calibrator.Calibrator(
-            Path(float_model).read_bytes(),
-            num_threads=1,
-            qsv_update_func=calibrator.qsv_utils.min_max_update,
-        )
-    observer._tfl_interpreter = Numeric(observer._tfl_interpreter)  # noqa: SLF001 - see there
-    try:
-        observer.calibrate(samples_of(float_model, signature, split), _manager(_static))
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise QuantizationError(f"it cannot be calibrated: {error}", where=float_model) from error
-    if not observer.get_model_qsvs():
-        raise QuantizationError("calibration observed no tensor", where=float_model)
-    observer.save_calibration_result(str(target))
-    return Statistics(samples=split.samples)
+BITS = {"int8": 8, "int16x8": 16}
 
 
 def quantize(job: QuantizeJob) -> None:
-    """Write one variant of the float32 model.
+    """Write one quantized file of the float32 one.
 
     Raises:
         QuantizationError: the quantizer refuses the model.
     """
-    from litert_quantizer import quantizer
-    from litert_quantizer.utils import calibration_utils
-
-    statistics = None
-    if job.statistics:
-        statistics, _ = calibration_utils.load_calibration_results(job.statistics)
-    engine = quantizer.Quantizer(
-        job.float_model, _manager(RECIPES[job.variant]).get_quantization_recipe()
-    )
-    try:
-        result = engine.quantize(
-            statistics, enable_progress_bar=False, enable_progress_report=False
-        )
-    except Exception as error:
-        what = f"the quantizer refuses it: {type(error).__name__}: {error}"
-        raise QuantizationError(what) from error
-    Path(job.target).write_bytes(bytes(result.quantized_model))
+    recipe, subgraphs = job.recipe, _subgraphs(job.float_model)
+    manager = _manager()
+    MODES[recipe.mode](manager, EVERY_TENSOR, recipe)
+    if recipe.static and recipe.float_io:
+        _leave_borders(manager)
+    if recipe.kept:
+        _keep(manager, _scopes(subgraphs, recipe.kept), recipe)
+    limits = ranges(job.statistics, recipe.clipping) if recipe.static else {}
+    made = _run(job.float_model, manager, _values(subgraphs, limits) if recipe.static else None)
+    Path(job.target).write_bytes(made)
 
 
-def _manager(recipe: Callable[[Any], None]) -> Any:
+def cast(model: str, recipe: Recipe) -> None:
+    """Give the kept operators of a file that is quantized already float16 weights, in place.
+
+    Raises:
+        QuantizationError: the quantizer refuses the file.
+    """
+    manager = _manager()
+    _float16(manager, _scopes(_subgraphs(model), recipe.kept), recipe)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that it is quantized in part is known
+        made = _run(model, manager, None)
+    Path(model).write_bytes(made)
+
+
+def _subgraphs(model: str) -> tuple[Graph, ...]:
+    return graphs(root(Path(model).read_bytes(), schema.IDENTIFIER))
+
+
+def _manager() -> Any:
     from litert_quantizer.recipe_manager import RecipeManager
 
-    manager = RecipeManager()
-    recipe(manager)
-    return manager
+    return RecipeManager()
 
 
-def _static(manager: Any) -> None:
-    """int8 weights per channel, int8 activations, integer inputs and outputs."""
-    manager.add_static_config(EVERY_TENSOR, _every_op(), activation_num_bits=8, weight_num_bits=8)
+def _run(model: str, manager: Any, values: dict[str, dict[str, Any]] | None) -> bytes:
+    from litert_quantizer import quantizer
+
+    try:
+        engine = quantizer.Quantizer(model, manager.get_quantization_recipe())
+        result = engine.quantize(values, enable_progress_bar=False, enable_progress_report=False)
+        return bytes(result.quantized_model)
+    except Exception as error:
+        what = f"litert-quantizer refuses it: {type(error).__name__}: {error}"
+        raise QuantizationError(what) from error
 
 
-def _static_float_io(manager: Any) -> None:
-    """The same inside, float32 inputs and outputs."""
+def _values(
+    subgraphs: Sequence[Graph], limits: Mapping[str, tuple[float, float]]
+) -> dict[str, dict[str, Any]]:
+    """Ranges in the library's form: extremes by tensor name, each of the tensor's rank."""
+    return {
+        tensor.name: {
+            "min": np.full((1,) * len(tensor.shape or ()), limits[tensor.name][0], np.float32),
+            "max": np.full((1,) * len(tensor.shape or ()), limits[tensor.name][1], np.float32),
+        }
+        for graph in subgraphs
+        for tensor in graph.tensors
+        if tensor.name in limits
+    }
+
+
+def _scopes(subgraphs: Sequence[Graph], kept: Sequence[str]) -> str:
+    """A pattern of exactly the operators whose first outputs these are.
+
+    The library calls an operator by the names of all its outputs, each with a semicolon after it;
+    names have semicolons in themselves.
+    """
+    wanted = set(kept)
+    found = []
+    for graph in subgraphs:
+        for node in graph.operators:
+            names = [graph.tensor(index).name for index in node.outputs if index >= 0]
+            if names and names[0] in wanted:
+                found.append("".join(f"{name};" for name in names))
+    return f"^(?:{'|'.join(re.escape(scope) for scope in sorted(found))})$"
+
+
+def _keep(manager: Any, scopes: str, recipe: Recipe) -> None:
+    """Take operators out, then give them the precision of what is kept, where they can have it."""
+    from litert_quantizer.algorithm_manager import AlgorithmName
+
+    manager.add_quantization_config(scopes, _every_op(), None, AlgorithmName.NO_QUANTIZE)
+    if recipe.rest != "float32":
+        # Another pattern of the same operators: rules of one pattern replace each other.
+        MODES[recipe.rest](manager, f"(?:{scopes})", recipe)
+
+
+def _leave_borders(manager: Any) -> None:
+    """Inputs and outputs of the file stay float32."""
     from litert_quantizer.algorithm_manager import AlgorithmName
     from litert_quantizer.qtyping import TFLOperationName
 
-    _static(manager)
     for border in (TFLOperationName.INPUT, TFLOperationName.OUTPUT):
         manager.add_quantization_config(EVERY_TENSOR, border, None, AlgorithmName.NO_QUANTIZE)
 
 
-def _dynamic(manager: Any) -> None:
-    """int8 weights per channel; activations are quantized by the kernels as they run."""
-    manager.add_dynamic_config(EVERY_TENSOR, _every_op(), num_bits=8)
+def _static(manager: Any, scopes: str, recipe: Recipe, bits: int) -> None:
+    """int8 weights, integer activations; of 16 bits always around 0, as their kernels need."""
+    from litert_quantizer import qtyping
+
+    activations = qtyping.TensorQuantizationConfig(
+        num_bits=bits, symmetric=recipe.symmetric or bits != BITS["int8"]
+    )
+    config = qtyping.OpQuantizationConfig(
+        activation_tensor_config=activations,
+        weight_tensor_config=_weights(recipe),
+        compute_precision=qtyping.ComputePrecision.INTEGER,
+        explicit_dequantize=False,
+    )
+    manager.add_quantization_config(scopes, _every_op(), config)
 
 
-def _float16(manager: Any) -> None:
+def _int8(manager: Any, scopes: str, recipe: Recipe) -> None:
+    _static(manager, scopes, recipe, BITS["int8"])
+
+
+def _int16x8(manager: Any, scopes: str, recipe: Recipe) -> None:
+    _static(manager, scopes, recipe, BITS["int16x8"])
+
+
+def _dynamic(manager: Any, scopes: str, recipe: Recipe) -> None:
+    """int8 weights; activations are quantized by the kernels as they run."""
+    granularity = _weights(recipe).granularity
+    manager.add_dynamic_config(scopes, _every_op(), num_bits=8, granularity=granularity)
+
+
+def _weight_only(manager: Any, scopes: str, recipe: Recipe) -> None:
+    """int8 weights, expanded to float32 before they are used."""
+    granularity = _weights(recipe).granularity
+    manager.add_weight_only_config(scopes, _every_op(), num_bits=8, granularity=granularity)
+
+
+def _float16(manager: Any, scopes: str, _: Recipe) -> None:
     """float16 weights, expanded to float32 when the file is loaded."""
     from litert_quantizer import qtyping
     from litert_quantizer.algorithm_manager import AlgorithmName
@@ -113,7 +177,21 @@ def _float16(manager: Any) -> None:
         compute_precision=qtyping.ComputePrecision.FLOAT,
         explicit_dequantize=True,
     )
-    manager.add_quantization_config(EVERY_TENSOR, _every_op(), config, AlgorithmName.FLOAT_CASTING)
+    manager.add_quantization_config(scopes, _every_op(), config, AlgorithmName.FLOAT_CASTING)
+
+
+def _weights(recipe: Recipe) -> Any:
+    """int8 weights around 0, one scale a channel or a tensor."""
+    from litert_quantizer import qtyping
+
+    granularity = qtyping.QuantGranularity
+    return qtyping.TensorQuantizationConfig(
+        num_bits=8,
+        symmetric=True,
+        granularity=granularity.TENSORWISE
+        if recipe.granularity == "tensor"
+        else granularity.CHANNELWISE,
+    )
 
 
 def _every_op() -> Any:
@@ -122,9 +200,10 @@ def _every_op() -> Any:
     return TFLOperationName.ALL_SUPPORTED
 
 
-RECIPES: dict[str, Callable[[Any], None]] = {
+MODES: dict[str, Callable[[Any, str, Recipe], None]] = {
     "float16": _float16,
     "dynamic": _dynamic,
-    "int8": _static,
-    "int8-float-io": _static_float_io,
+    "weight-only": _weight_only,
+    "int8": _int8,
+    "int16x8": _int16x8,
 }

@@ -75,7 +75,3 @@ class Book:
     def counted(self) -> list[Trial]:
         """Trials that may be chosen."""
         return [trial for trial in self.trials if self.counts(trial)]
-
-    def best(self) -> Trial | None:
-        """The best trial so far."""
-        return front.best(self.counted(), self.goal)

@@ -63,15 +63,15 @@ def search(
 def _strategy(book: Book, space: Space) -> None:
     for candidate in (*space.whole(), *space.full()):
         book.ask(candidate, "reference")
-    base = _base(book, space)
-    if base is None or len(space.groups) < 2:  # noqa: PLR2004 - one group is the whole file
+    start = base(book, space)
+    if start is None or len(space.groups) < 2:  # noqa: PLR2004 - one group is the whole file
         return
     if not any(_feasible(book, candidate) for candidate in space.full()):
-        ranked = rank(book, space, base)
-        _bisect(book, base, [(one,) for one in ranked])
+        ranked = rank(book, space, start)
+        _bisect(book, start, [(one,) for one in ranked])
         order = range(len(space.groups))
-        _bisect(book, base, [(one,) for one in order])
-        _bisect(book, base, [(one,) for one in reversed(order)])
+        _bisect(book, start, [(one,) for one in order])
+        _bisect(book, start, [(one,) for one in reversed(order)])
         _refine(book, space, ranked)
     _finish(book, space)
 
@@ -80,7 +80,7 @@ def _feasible(book: Book, candidate: Candidate) -> bool:
     return book.ok(candidate, "reference")
 
 
-def _base(book: Book, space: Space) -> Candidate | None:
+def base(book: Book, space: Space) -> Candidate | None:
     """The full int8 file that does least harm; the preferred one where none of them runs."""
     fulls = list(space.full())
     trials = [book.ask(candidate, "reference") for candidate in fulls]
@@ -90,12 +90,12 @@ def _base(book: Book, space: Space) -> Candidate | None:
     return fulls[0] if fulls else None
 
 
-def rank(book: Book, space: Space, base: Candidate) -> list[int]:
+def rank(book: Book, space: Space, full: Candidate) -> list[int]:
     """Groups by the harm that each does alone for what it saves, the most harmful first."""
     whole = book.ask(next(space.whole()), "reference")
     harm = {}
     for group in range(len(space.groups)):
-        trial = book.ask(space.alone(base, group), "sensitivity", SCOUTED)
+        trial = book.ask(space.alone(full, group), "sensitivity", SCOUTED)
         harm[group] = _rate(trial, whole, book.goal)
     return sorted(harm, key=lambda group: (-harm[group], group))
 
@@ -108,13 +108,13 @@ def _rate(trial: Trial, whole: Trial, goal: Goal) -> float:
     return trial.error**2 / max(saved, LEAST_SAVED)
 
 
-def _bisect(book: Book, base: Candidate, order: Sequence[Sequence[int]]) -> None:
+def _bisect(book: Book, full: Candidate, order: Sequence[Sequence[int]]) -> None:
     """Find how few of the first groups of an order have to be kept, as if harm fell steadily."""
     low, high = 0, len(order)  # none kept is over the goal; all kept is the float file
     while high - low > 1:
         middle = (low + high) // 2
         kept = [group for part in order[:middle] for group in part]
-        if book.ok(keeping(base, kept), "bisection"):
+        if book.ok(keeping(full, kept), "bisection"):
             high = middle
         else:
             low = middle
@@ -123,34 +123,41 @@ def _bisect(book: Book, base: Candidate, order: Sequence[Sequence[int]]) -> None
 def _refine(book: Book, space: Space, ranked: Sequence[int]) -> None:
     """Give kept groups back to int8, and keep islands between kept ones, while that helps."""
     for _ in range(PASSES):
-        start = book.best()
+        start = _mixed(book)
         for group in reversed(ranked):  # the least harmful first
-            _try(book, lambda kept, group=group: kept - {group} if group in kept else None)
+            _give_back(book, group)
         for group in range(len(space.groups)):
-            _try(book, lambda kept, group=group: _filled(kept, group, len(space.groups)))
-        if book.best() == start:
+            _fill(book, group, len(space.groups))
+        if _mixed(book) == start:
             return
 
 
-def _filled(kept: set[int], group: int, count: int) -> set[int] | None:
-    """Keep one more group where both its neighbours are kept: two borders less to convert at."""
-    around = {group - 1, group + 1} & set(range(count))
-    return kept | {group} if group not in kept and around <= kept else None
+def _mixed(book: Book) -> Trial | None:
+    """The best file with int8 in it, of those within the goal."""
+    found = [one for one in book.counted() if one.candidate.mode == "int8"]
+    return front.best([one for one in found if front.meets(one, book.goal)], book.goal)
 
 
-def _try(book: Book, change: Callable[[set[int]], set[int] | None]) -> None:
-    best = book.best()
-    if best is None or best.candidate.mode != "int8":
+def _give_back(book: Book, group: int) -> None:
+    best = _mixed(book)
+    if best is not None and group in best.candidate.kept:
+        book.ask(keeping(best.candidate, {*best.candidate.kept} - {group}), "refinement")
+
+
+def _fill(book: Book, group: int, count: int) -> None:
+    """Keep a group whose neighbours are kept too: two borders less to convert at."""
+    best = _mixed(book)
+    if best is None or group in best.candidate.kept:
         return
-    kept = change(set(best.candidate.kept))
-    if kept is not None:
-        book.ask(keeping(best.candidate, kept), "refinement")
+    around = {group - 1, group + 1} & set(range(count))
+    if around <= {*best.candidate.kept}:
+        book.ask(keeping(best.candidate, {*best.candidate.kept, group}), "refinement")
 
 
 def _finish(book: Book, space: Space) -> None:
     """The same choice by other engines and clippings, and with kept groups made smaller."""
     for further in (space.swaps, space.rested):
-        best = book.best()
+        best = _mixed(book)
         if best is not None and best.candidate.kept:
             for candidate in further(best.candidate):
                 book.ask(candidate, "finish")

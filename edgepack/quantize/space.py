@@ -10,7 +10,7 @@ from edgepack.records.search import Candidate
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from edgepack.records.recipe import Clipping, Engine, Group, Recipe, Rest
+    from edgepack.records.recipe import Clipping, Engine, Group, Rest
 
 WHOLE = ("float32", "float16", "dynamic", "weight-only")
 
@@ -54,10 +54,10 @@ class Space:
                 yield other
 
     def rested(self, base: Candidate) -> Iterator[Candidate]:
-        """The same groups kept at other precisions; the converter keeps float32 only."""
-        if base.kept and base.engine == "quantizer":
+        """The same groups kept at other precisions; no converter makes int16x8."""
+        if base.kept:
             for rest in self.rests:
-                if rest != base.rest:
+                if rest != base.rest and not (rest == "int16x8" and base.engine == "converter"):
                     yield base.model_copy(update={"rest": rest})
 
 

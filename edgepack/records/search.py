@@ -158,6 +158,7 @@ class EngineChoice(Record):
 
     variant: str
     split: Literal["calibrate", "tune"] = Field(description="samples that they were compared on")
+    metric: str = Field("", description="whose unit harm has; empty where it is a share")
     samples: int
     options: tuple[Option, ...]
     chosen: int = Field(description="position among the options")
@@ -188,6 +189,7 @@ class Sensitivity(Record):
     name: str
     recipe: Recipe = Field(description="of the fully quantized file that is looked into")
     measure: str = Field(description="what harm is, in words")
+    metric: str = Field("", description="whose unit harm has; empty where it is a share")
     harm: float | None = Field(description="of the fully quantized file")
     error: float | None = Field(description="of the fully quantized file's outputs")
     split: Literal["calibrate", "tune"] = Field(description="samples that harm is measured on")

@@ -93,6 +93,7 @@ def _entries(chart: Chart) -> Iterator[tuple[str, str]]:
     yield f'<path d="M-6 0H6" stroke="{INK}" stroke-width="1.5"/>', "Pareto front"
     goal = chart.result.goal
     told = f"goal: at most {trials.harm(goal.max_harm, goal.metric)}"
+    told += " (logarithmic beyond)" if any(dot.y < chart.goal for dot in chart.dots) else ""
     yield f'<path d="M-6 0H6" stroke="{RED}" stroke-dasharray="5 2"/>', told
     yield _circle(0, 0, 6, f'fill="none" stroke="{INK}" stroke-width="1.8"'), "chosen"
 

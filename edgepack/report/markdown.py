@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import astuple
 from typing import TYPE_CHECKING
 
-from edgepack.report import figures, rows, wording
+from edgepack.report import figures, findings, rows, wording
+from edgepack.report.markup import escape, folded, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from edgepack.records.evidence import Latency
     from edgepack.records.report import Report
-
-MARKUP = re.compile(r"([\\`*_\[\]|~]|^[-+#])")
-HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-LINKING = re.compile(r"([@#])(?=\w)|(?<=\w)(:)(?=//)|(?<=\bwww)(\.)")
-INVISIBLE = "\u200b"  # between the parts of what GitHub would make a mention or a link of
 
 
 def render(report: Report) -> str:
     """The report as GitHub's Markdown. Text of the user's can neither format nor notify."""
     sections = (
         _head(report),
-        _table(astuple(rows.headings(report)), map(astuple, rows.rows(report)), numbers=True),
+        table(astuple(rows.headings(report)), map(astuple, rows.rows(report)), texts=1),
         *_findings(report),
         *_baseline(report),
+        *(findings.sections(report.findings) if report.findings else ()),
         _facts(report),
         *_details(report),
     )
     return "\n\n".join(sections) + "\n"
-
-
-def escape(text: str) -> str:
-    """Text of the user's as text: no markup, no HTML, no mention, no link, one line."""
-    flat = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    unlinked = LINKING.sub(lambda found: f"{found.group()}{INVISIBLE}", flat)
-    marked = MARKUP.sub(r"\\\1", unlinked)
-    return "".join(HTML.get(character, character) for character in marked)
 
 
 def _head(report: Report) -> str:
@@ -59,7 +47,7 @@ def _baseline(report: Report) -> Iterator[str]:
     if report.evidence.baseline:
         lines = (rows.baseline_row(old, report) for old in report.evidence.baseline)
         yield "**Against the last release**"
-        yield _table(rows.BASELINE_HEADINGS, lines)
+        yield table(rows.BASELINE_HEADINGS, lines)
 
 
 def _facts(report: Report) -> str:
@@ -97,16 +85,18 @@ def _conditions(report: Report, latency: Latency) -> str:
 
 def _details(report: Report) -> Iterator[str]:
     """What few readers want, folded away."""
-    yield _folded("All checks", _check_table(report))
-    yield _folded("Agreement with the source, by output", _agreement_table(report))
-    yield _folded("Source, dataset and tools", "\n".join(_origin_lines(report)))
+    yield folded("All checks", _check_table(report))
+    yield folded("Agreement with the source, by output", _agreement_table(report))
+    if report.findings:
+        yield from findings.details(report.findings)
+    yield folded("Source, dataset and tools", "\n".join(_origin_lines(report)))
     remarks = [
         *(f"- {lint.level}: {escape(lint.message)}" for lint in report.lints),
         *(f"- {v.variant}: {escape(v.not_run)}" for v in report.evidence.variants if v.not_run),
         *(f"- {v.variant}: {escape(v.note)}" for v in report.evidence.variants if v.note),
     ]
     if remarks:
-        yield _folded("Remarks", "\n".join(remarks))
+        yield folded("Remarks", "\n".join(remarks))
 
 
 def _check_table(report: Report) -> str:
@@ -120,7 +110,7 @@ def _check_table(report: Report) -> str:
         )
         for check in report.verdict.checks
     )
-    return _table(("Subject", "Check", "Value", "Budget", "Outcome"), lines)
+    return table(("Subject", "Check", "Value", "Budget", "Outcome"), lines)
 
 
 def _agreement_table(report: Report) -> str:
@@ -136,7 +126,7 @@ def _agreement_table(report: Report) -> str:
         for variant in report.evidence.variants
         for one in variant.accuracy.agreement
     )
-    return _table(("Variant", "Output", "top-1", "Cosine", "SNR, dB", "Largest error"), lines)
+    return table(("Variant", "Output", "top-1", "Cosine", "SNR, dB", "Largest error"), lines)
 
 
 def _origin_lines(report: Report) -> Iterator[str]:
@@ -148,17 +138,3 @@ def _origin_lines(report: Report) -> Iterator[str]:
     yield f"- Dataset: SHA-256 `{report.dataset.digest}`, seed {report.dataset.seed}"
     yield f"- edgepack {tools.edgepack}, TensorFlow {tools.tensorflow}, Python {tools.python}"
     yield f"- {escape(tools.quantizer)}, {escape(tools.runtime)}"
-
-
-def _folded(title: str, body: str) -> str:
-    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
-
-
-def _table(
-    headings: tuple[str, ...], lines: Iterable[tuple[str, ...]], *, numbers: bool = False
-) -> str:
-    """A table; `numbers` sets all columns but the first to the right."""
-    rule = ["---", *(["---:" if numbers else "---"] * (len(headings) - 1))]
-    body = ([escape(cell) for cell in line] for line in (headings, *lines))
-    first, *rest = ("| " + " | ".join(line) + " |" for line in body)
-    return "\n".join((first, "| " + " | ".join(rule) + " |", *rest))

@@ -6,12 +6,11 @@ import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
-from edgepack.report import figures, rows, wording
+from edgepack.report import figures, rows, search, wording
+from edgepack.report.tables import plain, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,19 +35,21 @@ def render(report: Report) -> RenderableType:
 
 
 def _parts(report: Report) -> Iterator[RenderableType]:
-    yield _table(_cells(rows.headings(report)), map(_cells, rows.rows(report)))
+    yield table(_cells(rows.headings(report)), map(_cells, rows.rows(report)))
     if report.evidence.baseline:
         lines = (rows.baseline_row(old, report) for old in report.evidence.baseline)
-        yield _table(rows.BASELINE_HEADINGS, lines)
+        yield table(rows.BASELINE_HEADINGS, lines)
     for outcome in wording.OPEN:
         for check in wording.checks(report, outcome):
             mark = Text(f"{wording.MARKS[outcome]}  ", STYLES[outcome])
-            yield mark.append(_plain(wording.sentence(check, report)), "default not bold")
+            yield mark.append(plain(wording.sentence(check, report)), "default not bold")
     for one in report.evidence.variants:
         if said := one.not_run or one.note:
-            yield Text(_plain(f"note  {one.variant}: {said}"), "dim")
+            yield Text(plain(f"note  {one.variant}: {said}"), "dim")
+    if report.findings:
+        yield from search.parts(report.findings)
     style = STYLES["pass" if report.verdict.passed else "fail"]
-    yield Text(_plain(f"{report.name} {report.version} {wording.verdict(report)}"), style)
+    yield Text(plain(f"{report.name} {report.version} {wording.verdict(report)}"), style)
     yield Text(wording.HOST_NOTE, "dim")
 
 
@@ -57,20 +58,9 @@ def _cells(row: Row) -> tuple[str, ...]:
     return tuple(value for name, value in asdict(row).items() if name not in ELSEWHERE)
 
 
-def _table(headings: tuple[str, ...], lines: Iterator[tuple[str, ...]]) -> Table:
-    table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False, padding=0)
-    first, *others = headings
-    table.add_column(first, no_wrap=True)
-    for heading in others:
-        table.add_column(heading, justify="right")
-    for line in lines:
-        table.add_row(*(Text(_plain(cell)) for cell in line))
-    return table
-
-
 def summary(result: BuildResult) -> str:
     """What was built, what each variant costs, where everything is, what to run next."""
-    return "\n".join(_plain(line) for line in _summary_lines(result))
+    return "\n".join(plain(line) for line in _summary_lines(result))
 
 
 def _summary_lines(result: BuildResult) -> Iterator[str]:
@@ -141,8 +131,3 @@ def _places(result: BuildResult) -> Iterator[str]:
         yield f"Next     edgepack verify {shlex.quote(result.bundle)}"
     else:
         yield "Next     mend what failed, or change its budget in edgepack.toml, and build again"
-
-
-def _plain(text: str) -> str:
-    """One line without control characters, so that a name cannot drive the terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)

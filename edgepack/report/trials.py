@@ -25,6 +25,7 @@ ENDS: dict[Stopped, str] = {
 FRONT_HEADINGS = ("Trial", "What it is", "Harm", "Latency", "Ratio", "Size")
 FAILED_HEADINGS = ("Trials", "Reason")
 CHOSEN = " chosen"
+PICK = "edgepack build --pick N"
 
 
 def in_points(goal: Goal) -> bool:
@@ -74,7 +75,7 @@ def summary(result: SearchResult) -> Iterator[str]:
     failed = len(result.trials) - len(ran(result))
     count = f"{len(result.trials)} trials" + (f", {failed} failed" if failed else "")
     yield (
-        f"Search: {count}, {figures.significant(result.seconds)} s, {result.samples} samples; "
+        f"Search: {count}, {result.seconds:.1f} s, {result.samples} samples; "
         f"it ended because {ENDS[result.stopped]}."
     )
     best = trial_of(result, result.chosen)
@@ -158,17 +159,12 @@ def failed_rows(result: SearchResult) -> list[tuple[str, str]]:
         if one.failure:
             found.setdefault(one.failure[:ALIKE], []).append(one)
     return [
-        (named([str(one.number) for one in alike]), _short(alike[0].failure))
+        (named([str(one.number) for one in alike]), short(alike[0].failure))
         for alike in found.values()
     ]
 
 
-def _short(reason: str) -> str:
+def short(reason: str) -> str:
+    """The beginning of a reason, in one line."""
     flat = " ".join(reason.split())
     return flat if len(flat) <= LONGEST else f"{flat[: LONGEST - 4].rstrip()} ..."
-
-
-def pick_hint(result: SearchResult) -> str:
-    """How to build another point of the front; empty where there is no other."""
-    others = [str(number) for number in result.front if number != result.chosen]
-    return f"edgepack build --pick {others[0]}" if others else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgepack.quantize import front
 from edgepack.records.evidence import (
     Accuracy,
     Agreement,
@@ -16,6 +17,19 @@ from edgepack.records.evidence import (
     OutputHealth,
     SourceEvidence,
     VariantEvidence,
+)
+from edgepack.records.recipe import Group, Recipe
+from edgepack.records.search import (
+    CalibrationAdvice,
+    Candidate,
+    EngineChoice,
+    Findings,
+    Goal,
+    LayerSensitivity,
+    Option,
+    SearchResult,
+    Sensitivity,
+    Trial,
 )
 from edgepack.records.settings import Budget, Budgets, ModelSettings, Settings
 from edgepack.records.target import Target
@@ -166,5 +180,143 @@ def signature(inputs: str = "int8", outputs: str = "int8") -> Signature:
 def target(**changes) -> Target:
     given = Target(
         name="phone", description="a phone", platform="android", precisions=("int8", "float16")
+    )
+    return given.model_copy(update=changes)
+
+
+GROUPS = tuple(
+    Group(name=name, tensors=(f"net/{name}/out;net/{name}/relu",), ops=ops, weights_bytes=size)
+    for name, ops, size in (
+        ("stem", ("CONV_2D",), 640),
+        ("log_energy", ("FULLY_CONNECTED", "SQUARE", "ADD", "LOG"), 131_072),
+        ("conv_2", ("CONV_2D", "MEAN"), 73_984),
+        ("dense", ("FULLY_CONNECTED", "SOFTMAX"), 2_080),
+    )
+)
+NO_RANGE = "ValueError: Failed to get quantization parameters for tensor: net/{}/out. " + "x" * 200
+
+
+def trial(number: int, candidate: dict, figures: tuple | str, stage: str = "reference") -> Trial:
+    """One with harm, error, latency ratio and bytes, or the reason why it failed."""
+    given = Trial(number=number, candidate=Candidate(**candidate), stage=stage)
+    if isinstance(figures, str):
+        return given.model_copy(update={"failure": figures})
+    harm, error, ratio, size = figures
+    measured = {"harm": harm, "error": error, "latency_ratio": ratio, "size_bytes": size}
+    few = 100 if stage == "sensitivity" else 400
+    return given.model_copy(
+        update={**measured, "latency_ms": ratio and figure(0.84 * ratio), "samples": few}
+    )
+
+
+def search(**changes) -> SearchResult:
+    """A search in which full int8 collapses, and one group kept in float16 mends it."""
+    converter = {"engine": "converter"}
+    tried = (
+        ({"mode": "float32"}, (0.0, 3.5e-07, 1.0, 512_304), "reference"),
+        ({"mode": "float16"}, (0.0, 0.00016, 1.003, 260_744), "reference"),
+        ({"mode": "dynamic"}, (-0.0025, 0.0063, 0.52, 139_240), "reference"),
+        ({"clipping": "mse"}, (0.31, 0.79, 0.33, 143_000), "reference"),
+        (converter, (0.3975, 0.826, 0.3417, 143_008), "reference"),
+        ({"kept": (1, 2, 3)}, (0.01, 0.031, 0.99, 512_688), "sensitivity"),
+        ({"kept": (0, 2, 3)}, (0.38, 0.82, 0.97, 416_080), "sensitivity"),
+        ({"kept": (0, 1, 3)}, (0.0, 0.0086, 0.66, 403_584), "sensitivity"),
+        ({"kept": (0, 1, 2)}, (-0.01, 0.016, 1.0, 511_280), "sensitivity"),
+        ({"kept": (1,), **converter}, NO_RANGE.format("stem"), "bisection"),
+        ({"kept": (1,)}, (0.0025, 0.015, 0.38, 239_464), "bisection"),
+        ({"kept": (0, 1)}, (0.0, 0.014, 0.41, 240_104), "refinement"),
+        ({"kept": (1,), "clipping": "mse"}, (0.02, 0.05, 0.37, 239_464), "finish"),
+        ({"kept": (1,), "rest": "float16"}, (0.0025, 0.0151, 0.37, 174_000), "finish"),
+        ({"kept": (1,), "clipping": "percentile"}, NO_RANGE.format("dense"), "finish"),
+        ({"kept": (0, 1), "rest": "float16"}, "the same answer to every sample: scores", "finish"),
+    )
+    trials = tuple(trial(number, *one) for number, one in enumerate(tried, 1))
+    counted = [one for one in trials if front.counts(one, 400)]
+    goal = Goal(max_harm=0.005, measure="drop of the first metric")
+    best = front.best(counted, goal)
+    assert best is not None
+    given = SearchResult(
+        goal=goal,
+        groups=GROUPS,
+        trials=trials,
+        front=front.front(counted),
+        chosen=best.number,
+        met=True,
+        stopped="done",
+        seconds=12.25,
+        samples=400,
+        why="the quickest of 9 files, of those that do no more harm than 0.005",
+    )
+    return given.model_copy(update=changes)
+
+
+def layers() -> tuple[LayerSensitivity, ...]:
+    """Of the groups of `search`; one that nothing is known of, one that float16 cannot hold."""
+    known = (
+        {"snr_db": 38.6, "error_over_scale": 0.287, "low": -1.14, "high": 1.14, "channels": 16},
+        {"snr_db": 0.6, "error_over_scale": 86.6, "low": -13.8, "high": 70_000, "channels": 40},
+        {"snr_db": 2.3, "error_over_scale": 7.92, "low": 0.0, "high": 40_000, "channels": 64},
+        {},
+    )
+    more = (
+        {"harm": 0.01, "error": 0.031, "share": 0.0014, "saturation": 0.0, "dead_channels": 3},
+        {"harm": 0.38, "error": 0.82, "share": 0.998, "saturation": 0.0123},
+        {"harm": 0.0, "error": 0.0086, "share": 0.0001, "saturation": 0.0},
+        {"harm": -0.01, "error": 0.016, "share": 0.0004},
+    )
+    headroom = (57_459.6, 0.936, 1.638, None)
+    return tuple(
+        LayerSensitivity(
+            group=group.name,
+            ops=group.ops,
+            tensor=group.tensors[0],
+            float16_headroom=room,
+            **a,
+            **b,
+        )
+        for group, room, a, b in zip(GROUPS, headroom, known, more, strict=True)
+    )
+
+
+ADVICE = (
+    CalibrationAdvice(
+        code="duplicates", message="7 of 100 calibration samples are copies of others"
+    ),
+)
+
+
+def findings(**changes) -> Findings:
+    choice = EngineChoice(
+        variant="int8",
+        split="tune",
+        samples=400,
+        options=(
+            Option(recipe=Recipe(mode="int8"), harm=0.31, error=0.79, size_bytes=143_000),
+            Option(
+                recipe=Recipe(mode="int8", engine="converter"),
+                harm=0.3975,
+                error=0.826,
+                size_bytes=143_008,
+            ),
+            Option(recipe=Recipe(mode="int8", clipping="mse"), failure=NO_RANGE.format("stem")),
+        ),
+        chosen=0,
+        why="least harm: 0.3100, the next 0.3975",
+    )
+    given = Findings(choices=(choice,), search=search(), sensitivity=layers(), advice=ADVICE)
+    return given.model_copy(update=changes)
+
+
+def sensitivity(**changes) -> Sensitivity:
+    given = Sensitivity(
+        name="digits",
+        recipe=Recipe(mode="int8", engine="converter"),
+        measure="drop of the first metric",
+        harm=0.3975,
+        error=0.826,
+        split="tune",
+        samples=400,
+        layers=layers(),
+        advice=ADVICE,
     )
     return given.model_copy(update=changes)

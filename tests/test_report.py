@@ -16,11 +16,15 @@ from edgepack.records.evidence import OutputHealth, Skipped
 from edgepack.records.facts import Repair
 from edgepack.records.manifest import DatasetEntry, SourceEntry, ToolVersions
 from edgepack.records.report import BuildResult, BundleRef, Report
+from edgepack.records.search import CurvePoint, Goal, LayerSensitivity
 from edgepack.records.settings import BaselineBudget, Budget
-from edgepack.report import figures, markdown, rows, terminal
+from edgepack.report import figures, markdown, markup, rows, search, terminal, trials
 from edgepack.report import json as report_json
 
-SIGNATURES = dict.fromkeys(("float32", "float16", "dynamic", "int8"), (samples.signature(),))
+SIGNATURES = dict.fromkeys(
+    ("float32", "float16", "dynamic", "int8", "auto"), (samples.signature(),)
+)
+CURVE = tuple(CurvePoint(samples=n, harm=0.4 - n / 1000, error=4 / n) for n in (5, 50))
 TARGETS = (samples.target(),)
 
 
@@ -117,7 +121,21 @@ def unlabelled():
     return report_of(evidence, samples.settings(Budget(min_agreement=0.98)))
 
 
-REPORTS = {"passing": passing, "failing": failing, "unlabelled": unlabelled}
+def searched():
+    """A search for `auto`, with all that it found out."""
+    auto = samples.variant("mixed", 174_000).model_copy(update={"variant": "auto"})
+    evidence = samples.evidence(samples.float32(), auto, samples.variant())
+    budget = Budget(max_accuracy_drop=0.01)
+    settings = samples.settings(budget, "float32", "auto", "int8")
+    return report_of(evidence, settings, findings=samples.findings())
+
+
+REPORTS = {
+    "passing": passing,
+    "failing": failing,
+    "unlabelled": unlabelled,
+    "searched": searched,
+}
 each = pytest.mark.parametrize("name", REPORTS)
 
 
@@ -197,12 +215,12 @@ def test_every_table_of_markdown_is_rectangular(name):
     ],
 )
 def test_text_of_users_stays_text(text, shown):
-    assert markdown.escape(text) == shown
+    assert markup.escape(text) == shown
 
 
 @given(st.text())
 def test_escaped_text_opens_no_markup(text):
-    escaped = markdown.escape(text)
+    escaped = markup.escape(text)
     assert "\n" not in escaped
     assert "<" not in escaped
     assert ">" not in escaped
@@ -225,6 +243,12 @@ def test_summary_says_where_things_are_and_what_to_run_next():
     assert "edgepack verify 'out put/digits-1.1.0.zip'" in text
     assert "out put/report.md" in text
     assert "Host latency is not device latency" in text_of(terminal.render(passing()))
+
+
+def test_summary_names_the_log_of_a_search():
+    result = result_of(searched()).model_copy(update={"search_json": "dist/search.json"})
+    assert "dist/search.json" in terminal.summary(result)
+    assert "search.json" not in terminal.summary(result_of(searched()))
 
 
 def test_summary_of_a_refusal_says_why_and_that_the_bundle_is_withheld():
@@ -252,6 +276,67 @@ def test_terminal_of_80_columns_cuts_nothing_off(name):
     text = text_of(terminal.render(REPORTS[name]()), width=80)
     assert "\N{HORIZONTAL ELLIPSIS}" not in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_sensitivity_of_80_columns(golden):
+    found = samples.sensitivity(curve=CURVE)
+    text = text_of(search.sensitivity_table(found), width=80)
+    golden("report/sensitivity.txt", text)
+    assert max(map(len, text.splitlines())) <= 80
+    folded = "".join(text.split())
+    assert all(one.group in folded for one in found.layers)
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+
+
+def test_sensitivity_of_a_model_nothing_is_known_of():
+    bare = tuple(LayerSensitivity(group=g.name, ops=(), tensor="") for g in samples.GROUPS)
+    text = text_of(
+        search.sensitivity_table(samples.sensitivity(layers=bare, harm=None, error=None))
+    )
+    assert "-" in next(line for line in text.splitlines() if line.startswith("stem"))
+
+
+def test_long_and_hostile_groups_stay_in_their_cells():
+    name = "x" * 120 + "\x1b[2J|[red]"
+    layers = (samples.layers()[0].model_copy(update={"group": name, "tensor": name}),)
+    found = samples.findings(sensitivity=layers)
+    report = passing().model_copy(update={"findings": found})
+    text = text_of(terminal.render(report), width=80)
+    assert "\x1b" not in text + markdown.render(report)
+    assert max(map(len, text.splitlines())) <= 80
+    assert r"\|\[red\]" in markdown.render(report)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"stopped": "time"}, "its time was up"),
+        ({"stopped": "interrupted"}, "it was interrupted"),
+        ({"chosen": 5, "met": False}, "over the goal"),
+        ({"chosen": 3}, "Chosen: trial 3, dynamic"),
+        ({"goal": Goal(max_harm=0.1, measure="drop", metric="mae")}, "a drop of at most 0.100"),
+        ({"goal": Goal(max_harm=0.1, measure="drop", objective="size")}, "the smallest file"),
+    ],
+)
+def test_summary_of_a_search(changes, said):
+    assert said in " ".join(trials.summary(samples.search(**changes)))
+
+
+def test_failed_trials_alike_are_one_row():
+    assert [numbers for numbers, _ in trials.failed_rows(samples.search())] == ["10, 15", "16"]
+    assert max(len(reason) for _, reason in trials.failed_rows(samples.search())) <= 160
+
+
+def test_kept_groups_are_named_with_what_they_do_alone():
+    (said,) = (line for line in trials.summary(samples.search()) if "stay" in line)
+    assert said == "In float16 stay log_energy (99.8 % of the error, 38.0 pt alone)."
+
+
+def test_picking_is_offered_only_where_there_is_another_point():
+    only = samples.findings(search=samples.search(front=(14,)))
+    one = searched().model_copy(update={"findings": only})
+    assert "--pick" in markdown.render(searched())
+    assert "--pick" not in markdown.render(one) + text_of(terminal.render(one))
 
 
 def test_report_of_nothing_built_still_renders():

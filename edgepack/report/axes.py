@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 PAD = 0.06  # of the axis, beyond the outermost values
 NARROW = 1e-9
-WIDE = 3.0  # largest over least value, from which on a logarithmic axis is easier to read
-APART = 26.0  # least distance of two ticks
+WIDE = 5.0  # largest over least value, from which on a logarithmic axis is easier to read
+BESIDE, ABOVE = 44.0, 26.0  # least distance of two ticks, which are wider than high
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ def plain(values: Sequence[float], start: float, end: float) -> Axis:
     """An axis for costs: linear, or logarithmic where positive values are far apart."""
     low, high = min(values), max(values)
     if low > 0 and high / low > WIDE:
-        return _ticked(_axis((low, high), log10, start, end), _round_numbers((low, high)))
+        return _ticked(_axis((low, high), log10, start, end), _round_numbers((low, high)), BESIDE)
     axis = _axis((low, high), float, start, end)
-    return _ticked(axis, _steps(axis.low, axis.high))
+    return _ticked(axis, _steps(axis.low, axis.high), BESIDE)
 
 
 def bent(values: Iterable[float], limit: float, start: float, end: float) -> Axis:
@@ -70,7 +70,7 @@ def bent(values: Iterable[float], limit: float, start: float, end: float) -> Axi
     given = (0.0, limit, *values)
     axis = _axis((min(given), max(given)), bend, start, end)
     numbers = list(_round_numbers((limit / 10, max(map(abs, given)))))
-    return _ticked(axis, [0.0, *numbers, *(-number for number in numbers)])
+    return _ticked(axis, [0.0, *numbers, *(-number for number in numbers)], ABOVE)
 
 
 def _axis(
@@ -82,11 +82,11 @@ def _axis(
     return Axis(start, end, low - pad, high + pad, bend)
 
 
-def _ticked(axis: Axis, values: Iterable[float]) -> Axis:
+def _ticked(axis: Axis, values: Iterable[float], apart: float) -> Axis:
     """An axis with as many ticks as there is room for, the first values first."""
     kept: list[float] = []
     for value in values:
-        if axis.has(value) and all(abs(axis.at(value) - axis.at(k)) >= APART for k in kept):
+        if axis.has(value) and all(abs(axis.at(value) - axis.at(k)) >= apart for k in kept):
             kept.append(value)
     return Axis(axis.start, axis.end, axis.low, axis.high, axis.bend, tuple(sorted(kept)))
 
@@ -94,7 +94,7 @@ def _ticked(axis: Axis, values: Iterable[float]) -> Axis:
 def _round_numbers(ends: tuple[float, float]) -> Iterator[float]:
     """Powers of ten around two positive values, then five, two and three times them, and so on."""
     powers = range(floor(log10(ends[0])) - 1, floor(log10(ends[1])) + 2)
-    for factor in (1, 5, 2, 3, 7, 4):
+    for factor in (1, 5, 2, 3, 7):
         for power in powers:
             yield float(f"{factor}e{power}")
 

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     )
 
 HARM_HEADINGS = ("Group", "Ops", "SNR, dB", "Error/scale", "Harm alone", "Share of error")
-TENSOR_HEADINGS = ("Group", "Tensor with least SNR", "Range", "Saturated", "Dead", "float16")
+TENSOR_HEADINGS = ("Group", "Worst tensor", "Range", "Saturated", "Dead", "float16")
 CURVE_HEADINGS = ("Samples", "Harm", "Error")
 NAMED_OPS = 3
+FLOAT16_MAX = 65504
 NEAR = 2.0  # headroom below which float16 is in doubt
 
 
@@ -93,8 +94,8 @@ def near_float16(layers: Iterable[LayerSensitivity]) -> Iterator[str]:
     for one in layers:
         if one.float16_headroom is not None and one.float16_headroom < NEAR:
             told = "overflows float16" if one.float16_headroom < 1 else "is near float16's limit"
-            most = f"which ends at {figures.times(one.float16_headroom)} its largest value"
-            yield f"{one.group} {told}, {most} ({_first(one.tensor)})"
+            largest = figures.significant(FLOAT16_MAX / one.float16_headroom)
+            yield f"{one.group} {told}: {_first(one.tensor)} reaches {largest} of {FLOAT16_MAX}"
 
 
 def curve_rows(curve: Iterable[CurvePoint], metric: str = "") -> Iterator[tuple[str, ...]]:

@@ -51,9 +51,12 @@ def _sensitivity(found: Sensitivity) -> Iterator[RenderableType]:
     yield Text(plain(f"Harm, {found.measure}: {harm} fully quantized; relative error {error}"))
     yield Text("")
     yield table(layers.HARM_HEADINGS, layers.harm_rows(found.layers, found.metric), texts=2)
+    yield Text("")
     yield table(layers.TENSOR_HEADINGS, layers.tensor_rows(found.layers), texts=2)
+    yield Text("")
     if found.curve:
         yield table(layers.CURVE_HEADINGS, layers.curve_rows(found.curve, found.metric))
+        yield Text("")
     yield from _noticed(found.layers, found.advice)
 
 

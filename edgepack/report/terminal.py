@@ -127,6 +127,8 @@ def _places(result: BuildResult) -> Iterator[str]:
         yield "Bundle   withheld; --allow-failed would write it, marked as failed"
     yield f"Reports  {result.report_markdown}"
     yield f"         {result.report_json}"
+    if result.search_json:
+        yield f"         {result.search_json}"
     if result.passed and result.bundle:
         yield f"Next     edgepack verify {shlex.quote(result.bundle)}"
     else:

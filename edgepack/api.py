@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgepack.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from os import PathLike
 
+    from edgepack.pipeline.build import Request
     from edgepack.records.events import Event
     from edgepack.records.facts import SavedModelFacts, TFLiteFacts
     from edgepack.records.manifest import Manifest
     from edgepack.records.report import BuildResult
+    from edgepack.records.search import Sensitivity
     from edgepack.records.settings import Settings
     from edgepack.records.verification import Verification
 
@@ -64,27 +67,63 @@ def build(  # noqa: PLR0913 - each is an option of its own
     Raises:
         EdgepackError: what stopped the build before it could be judged.
     """
-    settings = _settings(config)
+    from edgepack.pipeline.build import build as run
+
+    with _request(_settings(config), cache, on_event, no_cache=no_cache) as request:
+        asked = replace(
+            request,
+            baseline=Path(baseline) if baseline else None,
+            strict=strict,
+            allow_failed=allow_failed,
+            verbose=verbose,
+        )
+        return run(asked)
+
+
+def sensitivity(
+    config: str | PathLike[str] | Settings,
+    *,
+    curve: bool = False,
+    cache: str | PathLike[str] | None = None,
+    no_cache: bool = False,
+    on_event: Callable[[Event], None] | None = None,
+) -> Sensitivity:
+    """Measure what int8 does to each group of layers, without building or judging anything.
+
+    Args:
+        config: an `edgepack.toml`, or settings with absolute paths.
+        curve: whether to calibrate with fewer samples too, and say what each number gives.
+        cache: directory of stage results; EDGEPACK_CACHE or the user's cache directory by default.
+        no_cache: neither take stage results from a cache nor keep them.
+        on_event: takes what is said of progress, from several threads.
+
+    Raises:
+        EdgepackError: what stopped it, such as a model that no engine can quantize.
+    """
+    from edgepack.pipeline.sensitivity import sensitivity as run
+
+    with _request(_settings(config), cache, on_event, no_cache=no_cache) as request:
+        return run(request, curve=curve)
+
+
+@contextmanager
+def _request(
+    settings: Settings,
+    cache: str | PathLike[str] | None,
+    on_event: Callable[[Event], None] | None,
+    *,
+    no_cache: bool,
+) -> Iterator[Request]:
     _require_build_parts()
     from edgepack.cache import Cache, default_root
     from edgepack.pipeline.build import Request
-    from edgepack.pipeline.build import build as run
     from edgepack.pipeline.session import SCRATCH
 
     with ExitStack() as stack:
         root = Path(cache) if cache else default_root()
         if no_cache:
             root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=SCRATCH)))
-        request = Request(
-            settings=settings,
-            cache=Cache(root),
-            emit=on_event or _ignore,
-            baseline=Path(baseline) if baseline else None,
-            strict=strict,
-            allow_failed=allow_failed,
-            verbose=verbose,
-        )
-        return run(request)
+        yield Request(settings=settings, cache=Cache(root), emit=on_event or _ignore)
 
 
 def verify(bundle: str | PathLike[str]) -> Verification:

@@ -27,7 +27,8 @@ STAGES = (
     LEAVES
     | READERS
     | {"bundle", "cache", "config", "contract", "datasets", "engines", "foresight", "formats"}
-    | {"gate", "inspection", "measure", "repair", "report", "stats", "targets", "workers"}
+    | {"gate", "inspection", "measure", "quantize", "repair", "report", "stats", "targets"}
+    | {"workers"}
 )
 MAY_SEE: dict[str, set[str]] = {
     "errors": set(),
@@ -45,6 +46,7 @@ MAY_SEE: dict[str, set[str]] = {
     "formats": BASE | {"savedmodel"},
     "repair": BASE | {"files", "savedmodel"},
     "contract": BASE | {"files", "tomlfile"},
+    "quantize": {"records"},
     "stats": BASE,
     "gate": BASE | {"contract", "stats"},  # how many samples would decide a check
     "report": BASE,
@@ -91,6 +93,7 @@ LOADED_BY_MODULE: dict[str, set[str]] = (
             "odd_samples",
             "predictions",
             "timing",
+            "trials",
         )
     }
     | {

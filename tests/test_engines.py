@@ -5,19 +5,24 @@ from pathlib import Path
 import engine_models
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 from hypothesis import given
 from hypothesis import strategies as st
+from worker_tasks import convert_by_hand
 
-from edgepack.engines import interpreter, quantizer, tensorflow
+from edgepack.engines import converter, interpreter, observing, quantizer, tensorflow
 from edgepack.engines.conversion import SINGLE_BATCH
 from edgepack.engines.interpreter import dequantize, quantize
-from edgepack.errors import ModelError
+from edgepack.engines.ranges import ranges
+from edgepack.errors import ModelError, QuantizationError
 from edgepack.measure.latency import measure_latency, measure_source_latency
 from edgepack.measure.memory import measure_memory
 from edgepack.records.dataset import ArrayRef, SplitData
+from edgepack.records.recipe import CLIPPINGS, Recipe
 from edgepack.records.settings import Limits
 from edgepack.records.stages import QuantizeJob, SourceModel, TFLiteModel
 from edgepack.tflite import reader
+from edgepack.tflite.groups import groups
 from edgepack.workers.pool import WorkerPool
 
 pytestmark = pytest.mark.slow
@@ -98,18 +103,24 @@ def _convert(tf_pool, source, directory):
     return target
 
 
-def _quantize(pool, float_model, split, variant, directory):
-    ranges, target = directory / "statistics.json", directory / f"{variant}.tflite"
-    call = pool.submit(quantizer.calibrate, str(float_model), "serving_default", split, ranges)
-    assert call.result().samples == split.samples
+def _observe(pool, float_model, split, target):
+    call = (observing.observe, str(float_model), "serving_default", split, target)
+    assert pool.submit(*call, 0, split.samples).result().samples == split.samples
+    return target
+
+
+def _quantize(pool, float_model, split, recipe, directory):
+    target = directory / "quantized.tflite"
+    ranges = _observe(pool, float_model, split, directory / "statistics.npz")
     job = QuantizeJob(
-        variant=variant,
+        recipe=recipe,
         float_model=str(float_model),
         signature="serving_default",
-        statistics=str(ranges) if variant.startswith("int8") else "",
+        statistics=str(ranges) if recipe.static else "",
         target=str(target),
     )
-    pool.submit(quantizer.quantize, job).result()
+    engine = converter if recipe.engine == "converter" else quantizer
+    pool.submit(engine.quantize, job).result()
     return target
 
 
@@ -128,32 +139,120 @@ def test_float32_answers_like_the_source(tf_pool, pool, digits, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("variant", "precision", "io"),
+    ("recipe", "precision", "io"),
     [
-        ("float16", "float16", "float32"),
-        ("dynamic", "dynamic", "float32"),
-        ("int8", "int8", "int8"),
-        ("int8-float-io", "int8", "float32"),
+        (Recipe(mode="float16"), "float16", "float32"),
+        (Recipe(mode="dynamic"), "dynamic", "float32"),
+        (Recipe(mode="weight-only", granularity="tensor"), "weight-only", "float32"),
+        (Recipe(mode="weight-only"), "weight-only", "float32"),
+        (Recipe(mode="int8"), "int8", "int8"),
+        (Recipe(mode="int8", float_io=True), "int8", "float32"),
+        (Recipe(mode="int8", symmetric=True), "int8", "int8"),
+        (Recipe(mode="int8", granularity="tensor", clipping="percentile"), "int8", "int8"),
+        (Recipe(mode="int16x8", float_io=True), "int16x8", "float32"),
+        (Recipe(mode="int8", engine="converter"), "int8", "int8"),
+        (Recipe(mode="int8", engine="converter", float_io=True), "int8", "float32"),
+        (Recipe(mode="int8", engine="converter", clipping="mse"), "int8", "int8"),
+        (Recipe(mode="int8", engine="converter", granularity="tensor"), "int8", "int8"),
     ],
+    ids=lambda value: (
+        "-".join(
+            str(one)
+            for one in value.model_dump(exclude_defaults=True, exclude={"float_io"}).values()
+        )
+        if isinstance(value, Recipe)
+        else value
+    ),
 )
-def test_each_variant_is_what_it_is_called_and_answers_like_float32(
-    pool, digits, tmp_path, variant, precision, io
+def test_each_file_is_what_it_is_called_and_answers_like_float32(
+    tf_pool, digits, tmp_path, recipe, precision, io
 ):
     split = _split(tmp_path / "in", image=_images(100))
-    target = _quantize(pool, digits, split, variant, tmp_path)
+    target = _quantize(tf_pool, digits, split, recipe, tmp_path)
     facts = reader.read(target)
     assert facts.precision == precision
     assert {t.dtype for s in facts.signatures for t in (*s.inputs, *s.outputs)} == {io}
-    expected = _run(pool, _model(digits), split, tmp_path / "float")
-    mine = _run(pool, _model(target), split, tmp_path / "mine")
+    expected = _run(tf_pool, _model(digits), split, tmp_path / "float")
+    mine = _run(tf_pool, _model(target), split, tmp_path / "mine")
     for name, values in expected.items():
         assert mine[name].dtype == np.float32
         assert (mine[name].argmax(1) == values.argmax(1)).mean() >= 0.95
 
 
+def _types(model):
+    """The type of each operator's first output, by its name."""
+    interpreter = Interpreter(model_path=str(model))
+    tensors = {d["index"]: d for d in interpreter.get_tensor_details()}
+    return {
+        tensors[op["outputs"][0]]["name"]: tensors[op["outputs"][0]]["dtype"].__name__
+        for op in interpreter._get_ops_details()
+        if op["op_name"] not in {"QUANTIZE", "DEQUANTIZE", "DELEGATE"}
+    }
+
+
+@pytest.mark.parametrize("engine", ["quantizer", "converter"])
+@pytest.mark.parametrize("rest", ["float32", "float16"])
+def test_exactly_the_kept_layers_stay_float(tf_pool, digits, tmp_path, engine, rest):
+    split = _split(tmp_path / "in", image=_images(40))
+    first, second, *others = groups(digits)
+    recipe = Recipe(mode="int8", engine=engine, float_io=True, kept=second.tensors, rest=rest)
+    target = _quantize(tf_pool, digits, split, recipe, tmp_path)
+    found = _types(target)
+    assert {found[name] for name in second.tensors} == {"float32"}
+    rest_of_it = {found[name] for one in (first, *others[:-1]) for name in one.tensors}
+    assert rest_of_it - {"int32"} == {"int8"}  # shapes are no activations
+    assert reader.read(target).precision == "mixed"
+
+
+@pytest.mark.parametrize("engine", ["quantizer", "converter"])
+def test_with_every_layer_kept_the_answers_are_float32s(tf_pool, digits, tmp_path, engine):
+    split = _split(tmp_path / "in", image=_images(20))
+    kept = tuple(name for one in groups(digits) for name in one.tensors)
+    recipe = Recipe(mode="int8", engine=engine, float_io=True, kept=kept)
+    target = _quantize(tf_pool, digits, split, recipe, tmp_path)
+    expected = _run(tf_pool, _model(digits), split, tmp_path / "float")
+    mine = _run(tf_pool, _model(target), split, tmp_path / "mine")
+    for name, values in expected.items():
+        np.testing.assert_allclose(mine[name], values, atol=1e-6)
+
+
+def test_dynamic_weights_of_one_scale_are_refused(tf_pool, digits, tmp_path):
+    split = _split(tmp_path / "in", image=_images(4))
+    with pytest.raises(QuantizationError, match="one scale a channel"):
+        _quantize(tf_pool, digits, split, Recipe(mode="dynamic", granularity="tensor"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(mode="int16x8", engine="converter"),
+        Recipe(mode="dynamic", engine="converter"),
+        Recipe(mode="int8", engine="converter", symmetric=True),
+        Recipe(mode="int8", engine="converter", kept=("x",), rest="int16x8"),
+    ],
+)
+def test_what_an_engine_cannot_make_is_refused(tf_pool, digits, tmp_path, recipe):
+    split = _split(tmp_path / "in", image=_images(4))
+    with pytest.raises(QuantizationError, match="makes no") as refused:
+        _quantize(tf_pool, digits, split, recipe, tmp_path)
+    assert "quantizer" in refused.value.hint
+
+
+def test_the_converters_quantizer_answers_as_tensorflows_own_path_does(tf_pool, digits, tmp_path):
+    images = _images(60)
+    split = _split(tmp_path / "in", image=images)
+    recipe = Recipe(mode="int8", engine="converter")
+    mine = _quantize(tf_pool, digits, split, recipe, tmp_path)
+    stock = tmp_path / "stock.tflite"
+    tf_pool.submit(convert_by_hand, DIGITS, images, stock).result()
+    answers = [_run(tf_pool, _model(one), split, tmp_path / one.stem) for one in (mine, stock)]
+    for name, values in answers[0].items():
+        np.testing.assert_array_equal(values, answers[1][name])
+
+
 @pytest.mark.skipif(not find_spec("tflite_runtime"), reason="it has no wheel for this Python")
-@pytest.mark.parametrize("variant", ["float16", "int8"])
-def test_the_older_runtime_answers_like_the_newer(digits, tmp_path, variant):
+@pytest.mark.parametrize("mode", ["float16", "int8"])
+def test_the_older_runtime_answers_like_the_newer(digits, tmp_path, mode):
     split = _split(tmp_path / "in", image=_images(100))
     answers = {}
     for (
@@ -162,7 +261,7 @@ def test_the_older_runtime_answers_like_the_newer(digits, tmp_path, variant):
         directory = tmp_path / runtime
         directory.mkdir()
         with WorkerPool("edgepack", 1, Limits(), directory / "log") as pool:
-            target = _quantize(pool, digits, split, variant, directory)
+            target = _quantize(pool, digits, split, Recipe(mode=mode), directory)
         with WorkerPool("edgepack", 1, Limits(), directory / "log") as pool:
             model = _model(target, runtime=runtime)
             answers[runtime] = _run(pool, model, split, directory / "out")
@@ -174,15 +273,13 @@ def test_the_older_runtime_answers_like_the_newer(digits, tmp_path, variant):
         assert (older[name].argmax(1) == values.argmax(1)).mean() >= 0.95
 
 
-def test_statistics_do_not_depend_on_the_order_of_samples(pool, digits, tmp_path):
-    images = _images(40)
-    written = []
+def test_ranges_do_not_depend_on_the_order_of_samples(pool, digits, tmp_path):
+    images, found = _images(40), []
     for number, order in enumerate((slice(None), slice(None, None, -1))):
         split = _split(tmp_path / str(number), image=np.ascontiguousarray(images[order]))
-        target = tmp_path / f"{number}.json"
-        pool.submit(quantizer.calibrate, str(digits), "serving_default", split, target).result()
-        written.append(target.read_bytes())
-    assert written[0] == written[1]
+        path = str(_observe(pool, digits, split, tmp_path / f"{number}.npz"))
+        found.append([ranges(path, clipping) for clipping in CLIPPINGS])
+    assert found[0] == found[1]
 
 
 def test_inputs_and_outputs_are_bound_by_name(tf_pool, pool, models, tmp_path):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from edgepack.cli import build, explain, init, inspect, schema, targets, verify
+from edgepack.cli import build, explain, init, inspect, schema, sensitivity, targets, verify
 
 # Plain help: it comes up in half the time, and reads the same in a terminal, a log and a README.
 app = typer.Typer(
@@ -39,6 +39,7 @@ def root(
 app.command("build")(build.build)
 app.command("verify")(verify.verify)
 app.command("inspect")(inspect.inspect)
+app.command("sensitivity")(sensitivity.sensitivity)
 app.command("init")(init.init)
 app.add_typer(targets.app, name="targets")
 app.command("schema")(schema.schema)

@@ -7,20 +7,13 @@ import typer
 
 from edgepack.cli.boundary import command
 from edgepack.cli.codes import INCOMPATIBLE, OVER_BUDGET
-from edgepack.cli.options import Json, Quiet, Verbose, utf8
+from edgepack.cli.options import CacheDir, Config, Demo, Json, NoCache, Quiet, Verbose, utf8
+from edgepack.cli.projects import config_file
 
 if TYPE_CHECKING:
     from edgepack.cli.terminal import Terminal
-    from edgepack.config.settings import Flags
     from edgepack.records.report import BuildResult
 
-Config = Annotated[
-    Path | None,
-    typer.Argument(
-        callback=utf8, help="The edgepack.toml, or its directory.  [default: ./edgepack.toml]"
-    ),
-]
-Demo = Annotated[bool, typer.Option("--demo", help="Build the embedded digit classifier.")]
 Model = Annotated[Path | None, typer.Option(callback=utf8, help="SavedModel directory.")]
 Name = Annotated[str | None, typer.Option(help="Name of the bundle.")]
 ModelVersion = Annotated[str | None, typer.Option(help="Version of the bundle, such as 1.2.0.")]
@@ -81,6 +74,32 @@ Budget = Annotated[
         "baseline.max_size_ratio=1.2 or min_agreement=off; repeatable.",
     ),
 ]
+Engine = Annotated[
+    str | None, typer.Option(metavar="NAME", help="auto, quantizer or converter, for int8.")
+]
+Clip = Annotated[
+    str | None,
+    typer.Option("--clipping", metavar="NAME", help="min-max, percentile, mse or auto."),
+]
+Granularity = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Scales of weights: channel or tensor.")
+]
+Symmetric = Annotated[
+    bool | None, typer.Option("--symmetric/--asymmetric", help="int8 activations around 0.")
+]
+Objective = Annotated[
+    str | None, typer.Option(metavar="NAME", help="What the search makes small: latency or size.")
+]
+Seconds = Annotated[float | None, typer.Option(help="Longest time of the search.")]
+Trials = Annotated[int | None, typer.Option(help="Most files that the search tries.")]
+Rest = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Precision for layers the search keeps; repeatable."),
+]
+Pick = Annotated[int | None, typer.Option(help="Build this trial of the search instead.")]
+Replay = Annotated[
+    Path | None, typer.Option(callback=utf8, help="search.json whose measurements are used.")
+]
 Threads = Annotated[int | None, typer.Option(help="Threads of each interpreter.")]
 Rounds = Annotated[int | None, typer.Option(help="Rounds of latency measurement.")]
 Runtime = Annotated[str | None, typer.Option(help="ai-edge-litert or tflite-runtime.")]
@@ -102,11 +121,6 @@ Strict = Annotated[bool, typer.Option("--strict", help="Fail what the samples ca
 Allow = Annotated[
     bool, typer.Option("--allow-failed", help="Write the bundle of a refused build, marked so.")
 ]
-CacheDir = Annotated[
-    Path | None,
-    typer.Option(callback=utf8, help="Where stage results are kept (EDGEPACK_CACHE)."),
-]
-NoCache = Annotated[bool, typer.Option("--no-cache", help="Take nothing from a cache.")]
 
 
 def build(
@@ -131,6 +145,16 @@ def build(
     variant: Variant = None,
     target: Target = None,
     budget: Budget = None,
+    engine: Engine = None,
+    clipping: Clip = None,
+    granularity: Granularity = None,
+    symmetric: Symmetric = None,
+    objective: Objective = None,
+    search_seconds: Seconds = None,
+    search_trials: Trials = None,
+    rest: Rest = None,
+    pick: Pick = None,
+    replay: Replay = None,
     threads: Threads = None,
     rounds: Rounds = None,
     runtime: Runtime = None,
@@ -173,6 +197,16 @@ def build(
             variants=tuple(variant or ()),
             targets=tuple(target or ()),
             budgets=tuple(budget or ()),
+            engine=engine,
+            clipping=clipping,
+            granularity=granularity,
+            symmetric=symmetric,
+            objective=objective,
+            search_seconds=search_seconds,
+            search_trials=search_trials,
+            rests=tuple(rest or ()),
+            pick=pick,
+            replay=_text(replay),
             threads=threads,
             rounds=rounds,
             runtime=runtime,
@@ -181,7 +215,7 @@ def build(
             pass_environment=tuple(pass_environment or ()),
             output=_text(output) or ("dist" if demo else None),
         )
-        wanted = settings.load(_config(config, demo, flags), flags)
+        wanted = settings.load(config_file(config, demo=demo, enough=flags.enough), flags)
         with progress(terminal) as emit:
             result = api.build(
                 wanted,
@@ -199,32 +233,6 @@ def build(
 
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
-
-
-def _config(config: Path | None, demo: bool, flags: "Flags") -> Path | None:
-    """The config file to read; None where the flags say everything.
-
-    Raises:
-        UsageError: there is none.
-    """
-    from edgepack import builtin
-    from edgepack.config.settings import DEFAULT
-    from edgepack.errors import UsageError
-
-    if demo:
-        if config:
-            raise UsageError("--demo builds the embedded project", hint=f"Leave {config} out.")
-        return builtin.path("calibration") / "digits" / DEFAULT
-    found = config or Path()
-    if not found.is_dir():
-        return found
-    if (found / DEFAULT).is_file():
-        return found / DEFAULT
-    if config is None and flags.enough:
-        return None
-    model = found if (found / "saved_model.pb").is_file() else "SAVED_MODEL"
-    hint = f"Write one: edgepack init {model}. Or see one at work: edgepack build --demo."
-    raise UsageError(f"there is no {DEFAULT} here", where=found.absolute(), hint=hint)
 
 
 def _say(terminal: "Terminal", result: "BuildResult") -> None:

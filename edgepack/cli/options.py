@@ -28,3 +28,15 @@ AnyPath = Annotated[
     ),
 ]
 SavedModel = Annotated[Path, typer.Argument(callback=utf8, help="A SavedModel directory.")]
+Config = Annotated[
+    Path | None,
+    typer.Argument(
+        callback=utf8, help="The edgepack.toml, or its directory.  [default: ./edgepack.toml]"
+    ),
+]
+Demo = Annotated[bool, typer.Option("--demo", help="Build the embedded digit classifier.")]
+CacheDir = Annotated[
+    Path | None,
+    typer.Option(callback=utf8, help="Where stage results are kept (EDGEPACK_CACHE)."),
+]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Take nothing from a cache.")]

@@ -23,7 +23,7 @@ DEFAULT = "edgepack.toml"
 OFF = "off"
 REPEATED = frozenset(
     ("variants", "targets", "budgets", "with_signatures", "shapes", "tags", "imports",
-     "allow_unsafe_ops")
+     "allow_unsafe_ops", "rests")
 )  # fmt: skip
 NEEDED = ("model", "name", "model_version", "dataset")  # flags that make a file unnecessary
 
@@ -56,6 +56,16 @@ class Flags:
     variants: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     budgets: tuple[str, ...] = ()
+    engine: str | None = None
+    clipping: str | None = None
+    granularity: str | None = None
+    symmetric: bool | None = None
+    objective: str | None = None
+    search_seconds: float | None = None
+    search_trials: int | None = None
+    rests: tuple[str, ...] = ()
+    pick: int | None = None
+    replay: str | None = None
     threads: int | None = None
     rounds: int | None = None
     runtime: str | None = None
@@ -88,6 +98,16 @@ _FLAGS: dict[str, tuple[str, ...]] = {
     "dataset": ("dataset",),
     "variants": ("variants",),
     "targets": ("targets",),
+    "engine": ("quantize", "engine"),
+    "clipping": ("quantize", "clipping"),
+    "granularity": ("quantize", "granularity"),
+    "symmetric": ("quantize", "symmetric"),
+    "objective": ("search", "objective"),
+    "search_seconds": ("search", "seconds"),
+    "search_trials": ("search", "trials"),
+    "rests": ("search", "rests"),
+    "pick": ("search", "pick"),
+    "replay": ("search", "replay"),
     "threads": ("latency", "threads"),
     "rounds": ("latency", "rounds"),
     "runtime": ("latency", "runtime"),
@@ -259,9 +279,14 @@ def _absolute(settings: Settings, draft: _Draft) -> Settings:
     paths = {"path": _path(draft.base("model", "path"), settings.model.path)}
     if settings.model.contract:
         paths["contract"] = _path(draft.base("model", "contract"), settings.model.contract)
+    search = settings.search
+    if search.replay:
+        replay = _path(draft.base("search", "replay"), search.replay)
+        search = search.model_copy(update={"replay": replay})
     return settings.model_copy(
         update={
             "model": settings.model.model_copy(update=paths),
+            "search": search,
             "dataset": _path(draft.base("dataset"), settings.dataset),
             "output": _path(draft.base("output"), settings.output),
             "targets": tuple(

@@ -25,8 +25,8 @@ def calibrated(content: bytes, ranges: Mapping[str, Range], kept: Collection[str
         ranges: by tensor name.
         kept: names of the first outputs of operators that stay float.
     """
-    import flatbuffers  # type: ignore[import-untyped]
     from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools import flatbuffer_utils
 
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     for graph in model.subgraphs:
@@ -36,9 +36,7 @@ def calibrated(content: bytes, ranges: Mapping[str, Range], kept: Collection[str
             if limits and index not in inside and _is_activation(model, tensor):
                 tensor.quantization = schema.QuantizationParametersT()
                 tensor.quantization.min, tensor.quantization.max = [limits[0]], [limits[1]]
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def _is_activation(model: Any, tensor: Any) -> bool:

@@ -22,6 +22,7 @@ STEPS = 255  # between the ends of an int8 range
 TRIED = 64  # shrunken ranges that are compared for the least squared error
 BULK = 99.9  # percentile that outliers and halves are held against
 DISAGREE = 0.2  # relative: halves of the samples whose ranges differ by more
+LARGEST = float(np.finfo(np.float32).max)
 OUTLYING = 4.0  # times the bulk's range
 
 Range = tuple[float, float]
@@ -69,7 +70,7 @@ def _edges(bins: NDArray[np.int64] | np.int64, *, upper: bool) -> NDArray[np.flo
     positive = np.asarray(bins) < BINS // 2
     chosen = np.where(positive == upper, away, patterns)
     found = chosen.astype(np.uint32).view(np.float32).astype(np.float64)
-    return np.nan_to_num(found, nan=0.0, posinf=np.finfo(np.float32).max)
+    return np.clip(found, -LARGEST, LARGEST)
 
 
 def _least_error(whole: Summary) -> Range:

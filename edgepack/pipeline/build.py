@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgepack import gate
 from edgepack.bundle.contents import write_bundle
@@ -14,7 +15,19 @@ from edgepack.errors import DatasetError, UsageError
 from edgepack.files import write_atomic
 from edgepack.measure.machine import machine
 from edgepack.pipeline import baseline as releases
-from edgepack.pipeline import compose, diagnose, feeding, making, running, sources, timing, variants
+from edgepack.pipeline import (
+    comparing,
+    compose,
+    diagnose,
+    feeding,
+    making,
+    recipes,
+    running,
+    sensing,
+    sources,
+    timing,
+    variants,
+)
 from edgepack.pipeline import plan as plans
 from edgepack.pipeline.compose import Outcome
 from edgepack.pipeline.session import Session
@@ -22,19 +35,22 @@ from edgepack.pipeline.timing import Subjects
 from edgepack.pipeline.variants import Built, Inputs
 from edgepack.records.evidence import Evidence, Skipped
 from edgepack.records.report import BuildResult
+from edgepack.report import frontier, markdown
 from edgepack.report import json as report_json
-from edgepack.report import markdown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future
 
     from edgepack.cache import Cache
     from edgepack.pipeline.baseline import Release
+    from edgepack.pipeline.choosing import Attempted
+    from edgepack.pipeline.comparing import Ground
     from edgepack.pipeline.plan import Plan
     from edgepack.records.dataset import Outputs, SampleSet
     from edgepack.records.events import Event
     from edgepack.records.facts import SemanticIdentity
+    from edgepack.records.search import Findings
     from edgepack.records.settings import Settings
     from edgepack.records.stages import Conversion, ModelFile
 
@@ -83,19 +99,26 @@ class _Measured:
     samples: SampleSet
     built: tuple[Built, ...]
     evidence: Evidence
+    findings: Findings | None
 
 
 def _measure(session: Session, plan: Plan, release: Release | None) -> _Measured:
     inputs = _start(session, plan)
     identity = session.branch(making.identity, session, plan)
-    asked = [
-        session.branch(variants.build, session, plan, variant, inputs)
-        for variant in plan.settings.variants
-    ]
     samples = inputs.samples.result()
     _require(samples, plan)
+    asked = {
+        variant: session.branch(variants.build, session, plan, variant, inputs)
+        for variant in plan.settings.variants
+        if variant != variants.AUTO
+    }
     source = session.branch(diagnose.source_evidence, session, plan, samples, inputs.source)
-    results = [future.result() for future in asked]
+    found = {variant: future.result() for variant, future in asked.items()}
+    if variants.AUTO in plan.settings.variants:
+        timed_alone: list[Future[Any]] = [source, identity]
+        wait(timed_alone)  # candidates are timed: nothing else may run
+        found[variants.AUTO] = variants.build(session, plan, variants.AUTO, inputs)
+    results = [found[variant] for variant in plan.settings.variants]
     built = tuple(result for result in results if isinstance(result, Built))
     skipped = tuple(result for result in results if isinstance(result, Skipped))
     split = inputs.fed.result().splits["evaluate"]
@@ -116,7 +139,20 @@ def _measure(session: Session, plan: Plan, release: Release | None) -> _Measured
         baseline=timed.baseline,
         machine=machine(),
     )
-    return _Measured(conversion, identified, samples, built, evidence)
+    findings = _findings(session, plan, inputs, built)
+    return _Measured(conversion, identified, samples, built, evidence, findings)
+
+
+def _findings(
+    session: Session, plan: Plan, inputs: Inputs, built: tuple[Built, ...]
+) -> Findings | None:
+    """What is known beside the figures; None where no file needed calibration."""
+    calibrated = any((one.recipe and one.recipe.static) or one.search for one in built)
+    ground = inputs.ground.result() if calibrated else None
+    if ground is None:
+        return None
+    source = variants.quantizable(session, plan, inputs.converted, inputs.fed)
+    return sensing.findings(session, plan, source, ground, built)
 
 
 def _start(session: Session, plan: Plan) -> Inputs:
@@ -125,8 +161,31 @@ def _start(session: Session, plan: Plan) -> Inputs:
     converted = session.branch(making.convert, session, plan, samples)
     session.branch(_warm, session, samples, converted)
     fed = session.branch(_fed, session, plan, samples, converted)
-    source = session.branch(_source_outputs, session, plan, samples, converted)
-    return Inputs(converted=converted, samples=samples, fed=fed, source=source)
+    quantized: dict[str, Future[tuple[Attempted, ...]]] = {
+        variant: session.branch(variants.attempts, session, plan, variant, converted, fed)
+        for variant in plan.settings.variants
+        if variant in recipes.MODES
+    }
+    ground = session.branch(_ground, session, plan, samples, fed)
+    first: list[Future[Any]] = [converted, ground, *quantized.values()]
+    return Inputs(
+        converted=converted,
+        samples=samples,
+        fed=fed,
+        source=session.branch(_source_outputs, session, plan, samples, first),
+        quantized=quantized,
+        ground=ground,
+    )
+
+
+def _ground(
+    session: Session, plan: Plan, samples: Future[SampleSet], fed: Future[SampleSet]
+) -> Ground | None:
+    """What quantized files are compared on, where any is asked for."""
+    if not any(variant in recipes.STATIC for variant in plan.settings.variants):
+        return None
+    found = samples.result()
+    return comparing.ground(session, plan, found, fed.result(), comparing.untouched(found))
 
 
 def _fed(
@@ -166,9 +225,10 @@ def _source_outputs(
     session: Session,
     plan: Plan,
     samples: Future[SampleSet],
-    converted: Future[tuple[Conversion, ModelFile]],
+    first: Sequence[Future[Any]],
 ) -> Outputs:
-    converted.result()  # the variants wait for the conversion, only the judge for these answers
+    wait(first)  # what is quantized is run next; only the judge waits for these answers
+    first[0].result()
     return running.source_outputs(session, plan, samples.result().splits["evaluate"])
 
 
@@ -176,9 +236,16 @@ def _require(samples: SampleSet, plan: Plan) -> None:
     """Refuse a build whose samples cannot serve what was asked.
 
     Raises:
-        DatasetError: a static variant without calibration samples.
+        DatasetError: a static variant without calibration samples, or a search without any to
+            choose by.
     """
-    static = [v for v in plan.settings.variants if v in variants.STATIC]
+    if variants.AUTO in plan.settings.variants and comparing.untouched(samples) != "tune":
+        raise DatasetError(
+            "the variant auto is chosen on the tune split, and the dataset gives it no samples",
+            where=plan.settings.dataset,
+            hint="Set splits.tune.samples in the dataset spec; 400 tell two points apart.",
+        )
+    static = [v for v in plan.settings.variants if v in recipes.STATIC]
     calibrate = samples.splits.get("calibrate")
     if static and (calibrate is None or not calibrate.samples):
         raise DatasetError(
@@ -202,6 +269,7 @@ def _judge(request: Request, plan: Plan, measured: _Measured) -> Outcome:
         plan=plan,
         samples=measured.samples,
         conversion=measured.conversion,
+        findings=measured.findings,
         identity=measured.identity,
         built=measured.built,
         evidence=measured.evidence,
@@ -220,14 +288,25 @@ def _deliver(request: Request, outcome: Outcome, epoch: int) -> BuildResult:
     report = compose.report(outcome, bundle)
     write_atomic(output / "report.json", report_json.render(report).encode())
     write_atomic(output / "report.md", markdown.render(report).encode())
+    log = _write_search(output, report.findings)
     return BuildResult(
         passed=outcome.verdict.passed,
         bundle=str(output / bundle.path) if bundle else None,
         report=report,
         report_json=str(output / "report.json"),
         report_markdown=str(output / "report.md"),
+        search_json=log,
         cached=tuple(dict.fromkeys(request.cache.hits)),
     )
+
+
+def _write_search(output: Path, findings: Findings | None) -> str | None:
+    """The search, to replay or pick from, and its picture; None where there was none."""
+    if findings is None or findings.search is None:
+        return None
+    write_atomic(output / "search.json", findings.search.model_dump_json(indent=2).encode())
+    write_atomic(output / "frontier.svg", frontier.svg(findings.search).encode())
+    return str(output / "search.json")
 
 
 def _epoch() -> int:

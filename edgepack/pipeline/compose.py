@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgepack.pipeline import making
 from edgepack.records.manifest import (
     DatasetEntry,
     Manifest,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from edgepack.records.dataset import SampleSet
     from edgepack.records.evidence import Evidence
     from edgepack.records.facts import SemanticIdentity
+    from edgepack.records.search import Findings
     from edgepack.records.stages import Conversion
     from edgepack.records.verdict import Verdict
 
@@ -36,6 +38,7 @@ class Outcome:
     built: tuple[Built, ...]
     evidence: Evidence
     verdict: Verdict
+    findings: Findings | None
     targets: tuple[TargetEntry, ...]
 
 
@@ -71,6 +74,7 @@ def report(outcome: Outcome, bundle: BundleRef | None) -> Report:
         targets=outcome.targets,
         verdict=outcome.verdict,
         tools=_tools(outcome),
+        findings=outcome.findings,
     )
 
 
@@ -116,24 +120,30 @@ def _model(built: Built, outcome: Outcome) -> ModelEntry:
         ops=facts.ops,
         min_runtime_version=facts.min_runtime_version,
         stateful=facts.stateful,
+        float_ops=facts.float_ops,
         select_ops=outcome.conversion.select_ops,
         prepared_inputs=outcome.conversion.prepared,
-        conversion=_conversion(evidence.variant, outcome),
+        conversion=_conversion(built, outcome),
         accuracy=evidence.accuracy,
         note=evidence.note,
     )
 
 
-def _conversion(variant: str, outcome: Outcome) -> dict[str, str]:
-    made = outcome.conversion
+def _conversion(built: Built, outcome: Outcome) -> dict[str, str]:
+    made, recipe = outcome.conversion, built.recipe
     steps = {"engine": made.engine, "float32_by": f"tensorflow {made.tensorflow_version}"}
-    if variant == "float32":
+    if recipe is None:
         return steps
-    quantized = {"engine": outcome.plan.versions.quantizer, "recipe": variant}
-    if variant.startswith("int8"):
-        quantized["calibration"] = "min-max"
-        quantized["calibration_samples"] = str(outcome.samples.splits["calibrate"].samples)
-    return {**steps, **quantized}
+    steps |= {"engine": making.engine_version(outcome.plan, recipe), "recipe": recipe.mode}
+    if recipe.static:
+        steps |= {
+            "calibration": recipe.clipping,
+            "calibration_samples": str(outcome.samples.splits["calibrate"].samples),
+            "weights": f"per {recipe.granularity}",
+        }
+    if recipe.kept:
+        steps |= {"not_quantized": ", ".join(recipe.kept), "not_quantized_as": recipe.rest}
+    return steps
 
 
 def _tools(outcome: Outcome) -> ToolVersions:

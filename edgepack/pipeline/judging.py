@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def _judge_key(plan: Plan, split: SplitData, *runs: Outputs | None) -> dict[str, str]:
     """What decides a comparison: both runs (their cache entries), the labels, the metrics."""
     return {
-        "runs": ",".join(_entry(run) for run in runs if run),
+        "runs": ",".join(entry(run) for run in runs if run),
         "samples": split.digest,
         "spec": plan.spec.model_dump_json(include={"task", "metrics", "output"}),
         "classes": ",".join(plan.spec.classes),
@@ -33,7 +33,8 @@ def _judge_key(plan: Plan, split: SplitData, *runs: Outputs | None) -> dict[str,
     }
 
 
-def _entry(run: Outputs) -> str:
+def entry(run: Outputs) -> str:
+    """The cache entry of a model's answers, which stands for what made them."""
     return Path(next(iter(run.arrays.values())).path).parent.name
 
 

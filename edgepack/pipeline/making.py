@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from edgepack.datasets.digest import digest
 from edgepack.datasets.prepare import Workshop, prepare, resolve
-from edgepack.engines import quantizer, tensorflow
+from edgepack.engines import converter, observing, quantizer, tensorflow
+from edgepack.engines import statistics as merging
 from edgepack.errors import ModelError
 from edgepack.files import sha256_file
 from edgepack.pipeline import sources
@@ -28,8 +31,20 @@ if TYPE_CHECKING:
     from edgepack.pipeline.plan import Plan
     from edgepack.pipeline.session import Session
     from edgepack.records.dataset import SplitData
+    from edgepack.records.recipe import Recipe
 
 FLOAT32 = "float32"
+STATISTICS = "statistics.npz"
+CALIBRATION_SHARD = 25  # samples; below it, starting another interpreter costs more than it saves
+
+
+@dataclass(frozen=True)
+class Quantizable:
+    """The float32 file, and what static recipes need beside it."""
+
+    float_model: ModelFile
+    calibration: SplitData | None = None
+    statistics: Path | None = None
 
 
 def samples(session: Session, plan: Plan) -> SampleSet:
@@ -102,55 +117,52 @@ def source_key(plan: Plan) -> dict[str, str]:
 
 
 def statistics(session: Session, plan: Plan, float_model: ModelFile, split: SplitData) -> Path:
-    """Ranges of every tensor over the calibration samples, for all static variants."""
+    """What every tensor holds over the calibration samples, for all static files."""
     key = {
         "model": float_model.sha256,
         "samples": split.digest,
-        "quantizer": plan.versions.quantizer,
+        "runtime": plan.versions.runtime,
     }
 
     def make(directory: Path) -> Statistics:
         session.tell("calibrate", f"calibrating on {split.samples} samples")
-        call = session.general.submit(
-            quantizer.calibrate,
-            float_model.path,
-            plan.signature.name,
-            split,
-            directory / "statistics.json",
-        )
-        return call.result()
+        observe, name = observing.observe, plan.signature.name
+        parts = {
+            directory / f"{start}.npz": (start, stop)
+            for start, stop in spans(split.samples, session.cores, CALIBRATION_SHARD)
+        }
+        shards = [
+            session.general.submit(observe, float_model.path, name, split, path, start, stop)
+            for path, (start, stop) in parts.items()
+        ]
+        for shard in shards:
+            shard.result()
+        session.general.submit(merging.merge, tuple(parts), directory / STATISTICS).result()
+        for part in parts:
+            part.unlink()
+        return Statistics(samples=split.samples)
 
     _, directory = session.cache.stage("calibrate", key, Statistics, make)
-    return directory / "statistics.json"
+    return directory / STATISTICS
 
 
-def quantize(
-    session: Session, plan: Plan, variant: str, float_model: ModelFile, ranges: Path | None
-) -> ModelFile:
-    """Make one variant of the float32 file.
+def quantize(session: Session, plan: Plan, recipe: Recipe, source: Quantizable) -> ModelFile:
+    """Make one quantized file of the float32 one.
 
     Raises:
-        ModelError: the quantizer refuses the model.
+        ModelError: the engine refuses the model, or dies of it.
     """
     key = {
-        "model": float_model.sha256,
-        "variant": variant,
-        "ranges": sha256_file(ranges) if ranges else "",
-        "quantizer": plan.versions.quantizer,
+        "model": source.float_model.sha256,
+        "recipe": recipe.model_dump_json(),
+        "statistics": sha256_file(source.statistics) if source.statistics else "",
+        "engine": engine_version(plan, recipe),
     }
 
     def make(directory: Path) -> ModelFile:
-        session.tell("quantize", f"quantizing to {variant}")
-        path = directory / f"{variant}.tflite"
-        job = QuantizeJob(
-            variant=variant,
-            float_model=float_model.path,
-            signature=plan.signature.name,
-            statistics=str(ranges or ""),
-            target=str(path),
-        )
-        session.general.submit(quantizer.quantize, job).result()
-        return ModelFile(variant=variant, path=path.name, sha256=sha256_file(path))
+        path = directory / "quantized.tflite"
+        write_quantized(session, plan, recipe, source, path)
+        return ModelFile(variant=recipe.mode, path=path.name, sha256=sha256_file(path))
 
     found, directory = session.cache.stage("quantize", key, ModelFile, make)
     path = directory / found.path
@@ -159,3 +171,39 @@ def quantize(
             "the cached file is damaged", where=path, hint="Delete it, or build with --no-cache."
         )
     return found.model_copy(update={"path": str(path)})
+
+
+def write_quantized(
+    session: Session, plan: Plan, recipe: Recipe, source: Quantizable, target: Path
+) -> None:
+    """Let an engine write a file: litert-quantizer in any worker, the converter in TensorFlow's.
+
+    Raises:
+        ModelError: the engine refuses the model, or dies of it.
+    """
+    job = QuantizeJob(
+        recipe=recipe,
+        float_model=source.float_model.path,
+        signature=plan.signature.name,
+        statistics=str(source.statistics or ""),
+        samples=source.calibration,
+        target=str(target),
+    )
+    if recipe.engine == "converter":
+        session.tensorflow.submit(converter.quantize, job).result()
+    else:
+        session.general.submit(quantizer.quantize, job).result()
+
+
+def engine_version(plan: Plan, recipe: Recipe) -> str:
+    """The tool that makes a file, with its version."""
+    if recipe.engine == "converter":
+        return f"TFLiteConverter {plan.versions.tensorflow}"
+    return plan.versions.quantizer
+
+
+def spans(count: int, workers: int, least: int) -> list[tuple[int, int]]:
+    """Rows that each worker takes, where a share of fewer than `least` is not worth one."""
+    parts = max(1, min(workers, count // least))
+    bounds = [count * part // parts for part in range(parts + 1)]
+    return list(pairwise(bounds))

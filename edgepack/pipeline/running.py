@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,7 +76,7 @@ def outputs(session: Session, plan: Plan, model: TFLiteModel, split: SplitData) 
         made = session.general.submit(interpreter.smoke, model, split, directory).result()
         shards = [
             session.general.submit(interpreter.predict, model, split, made, start, stop)
-            for start, stop in _shards(split.samples, session.cores)
+            for start, stop in making.spans(split.samples, session.cores, SHARD)
         ]
         for shard in shards:
             shard.result()
@@ -174,9 +173,3 @@ def relative(made: Outputs) -> Outputs:
         for name, ref in made.arrays.items()
     }
     return made.model_copy(update={"arrays": arrays})
-
-
-def _shards(count: int, workers: int) -> list[tuple[int, int]]:
-    parts = max(1, min(workers, count // SHARD))
-    bounds = [count * part // parts for part in range(parts + 1)]
-    return list(pairwise(bounds))

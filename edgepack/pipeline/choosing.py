@@ -74,6 +74,7 @@ def choose(
         samples=ground.split.samples,
         options=options,
         chosen=chosen,
+        metric=comparing.yardstick(plan, ground, variant).metric,
         why=_why(options, chosen),
     )
     return Made(file, found[chosen].recipe, choice)
@@ -104,16 +105,12 @@ def _quality(option: Option) -> tuple[bool, float, float]:
 
 def _why(options: tuple[Option, ...], chosen: int) -> str:
     best = options[chosen]
-    others = [one for index, one in enumerate(options) if index != chosen]
+    others = [one for index, one in enumerate(options) if index != chosen and not one.failure]
     if not others:
-        return "there was no other way to make it"
-    if all(one.failure for one in others):
         return "no other file could be made and run"
-    running = [one for one in others if not one.failure]
-    second = min(running, key=_quality)
-    if _quality(second)[1] > _quality(best)[1]:
-        return f"least harm: {best.harm:.4f}, the next {second.harm:.4f}"
+    second = min(others, key=_quality)
     if _quality(second) == _quality(best):
-        return "no difference; the preferred one is kept"
-    near = f"{best.error:.4g} off, the next {second.error:.4g}"
-    return f"the same harm, and answers nearer to the source's: {near}"
+        return "no difference: the preferred one"
+    if _quality(second)[1] > _quality(best)[1]:
+        return "least harm"
+    return "the same harm, and answers nearer to the source's"

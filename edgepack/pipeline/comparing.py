@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgepack.measure.metrics import STANDARD
 from edgepack.measure.trials import measure_trial
 from edgepack.pipeline import judging, running
 from edgepack.records.search import TrialMeasure
@@ -109,13 +110,25 @@ def harm(measure: TrialMeasure, budget: Budget) -> float | None:
     return max(shares, default=0.0 if exact else None)
 
 
-def largest_harm(budget: Budget, *, labelled: bool) -> float:
-    """What a budget allows of that."""
-    if labelled and budget.max_accuracy_drop is not None:
-        return budget.max_accuracy_drop
+@dataclass(frozen=True)
+class Yardstick:
+    """What harm is for a variant: a drop of a metric, or disagreement; and how much is allowed."""
+
+    metric: str
+    measure: str
+    most: float
+
+
+def yardstick(plan: Plan, ground: Ground, variant: str) -> Yardstick:
+    """By the variant's budget, and whether there are labels."""
+    budget = plan.settings.budgets.of(variant)
+    names = plan.spec.metrics or STANDARD[plan.spec.task]
+    if ground.split.labels is not None and names and budget.max_accuracy_drop is not None:
+        return Yardstick(names[0], f"drop of {names[0]}", budget.max_accuracy_drop)
+    most = DEFAULT_HARM if budget.max_accuracy_drop is None else budget.max_accuracy_drop
     if budget.min_agreement is not None:
-        return 1 - budget.min_agreement
-    return DEFAULT_HARM if budget.max_accuracy_drop is None else budget.max_accuracy_drop
+        most = 1 - budget.min_agreement
+    return Yardstick("", "share of answers unlike the source's", most)
 
 
 def error(measure: TrialMeasure) -> float | None:

@@ -109,12 +109,12 @@ def prepare(session: Session, plan: Plan, source: Quantizable, ground: Ground) -
         clippings=wanted.clippings,
         rests=plan.settings.search.rests,
     )
-    budget = plan.settings.budgets.of(AUTO)
-    labelled = ground.split.labels is not None and budget.max_accuracy_drop is not None
+    harm = comparing.yardstick(plan, ground, AUTO)
     goal = Goal(
         objective=plan.settings.search.objective,
-        max_harm=MARGIN * comparing.largest_harm(budget, labelled=labelled),
-        measure="drop of the first metric" if labelled else "share of answers unlike the source's",
+        max_harm=MARGIN * harm.most,
+        measure=harm.measure,
+        metric=harm.metric,
     )
     return Hunt(session, plan, source, ground, space, goal)
 
@@ -264,9 +264,9 @@ def _searched(
 
 def _why(best: Trial, goal: Goal, count: int) -> str:
     if not front.meets(best, goal):
-        return f"none of {count} files is within {goal.max_harm:g}: this one does least harm"
+        return f"none of {count} files is within the goal on the tune split: this one is nearest"
     what = "quickest" if goal.objective == "latency" else "smallest"
-    return f"the {what} of {count} files, of those that do no more harm than {goal.max_harm:g}"
+    return f"the {what} of {count} files, of those within the goal on the tune split"
 
 
 def _picked(result: SearchResult, pick: int | None) -> SearchResult:

@@ -93,6 +93,7 @@ def _measured(hunt: Hunt, *, curve: bool) -> Sensitivity:
         name=hunt.plan.settings.model.name,
         recipe=hunt.recipe(full),
         measure=hunt.goal.measure,
+        metric=hunt.goal.metric,
         harm=whole.harm,
         error=whole.error,
         split="tune" if hunt.ground.name == "tune" else "calibrate",

@@ -8,10 +8,10 @@ LOCK := requirements-dev.lock
 SUPPORTED := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench wild lock docs clean
+.PHONY: help demo test lint bench bench-quantization wild lock docs clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/installed ## Build the embedded model into dist/ (sets everything up first)
 	@$(BIN)/edgepack build --demo --output dist
@@ -26,6 +26,9 @@ lint: $(VENV)/installed ## Check style and types
 
 bench: $(VENV)/installed ## Print the speed and memory ratios that releases are held to
 	@$(BIN)/python benchmarks/bench.py $(ARGS)
+
+bench-quantization: $(VENV)/installed ## Search beside both stock int8 files; ARGS="--sweep NAME ..."
+	@$(BIN)/python benchmarks/quantization $(ARGS)
 
 wild: $(VENV)/installed ## Build every SavedModel below DIR=..., beside the stock converter
 	@$(BIN)/python benchmarks/wild $(DIR) $(ARGS)

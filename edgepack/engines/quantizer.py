@@ -39,19 +39,22 @@ def quantize(job: QuantizeJob) -> None:
         _leave_borders(manager)
     if recipe.kept:
         _keep(manager, _scopes(subgraphs, recipe.kept), recipe)
-    limits = ranges(job.statistics, recipe.clipping) if recipe.static else {}
-    made = _run(job.float_model, manager, _values(subgraphs, limits) if recipe.static else None)
-    Path(job.target).write_bytes(made)
+    values = None
+    if recipe.static:
+        limits = ranges(job.statistics, recipe.clipping)
+        values = _values(subgraphs, limits)
+        _leave_unseen(manager, [one for one in subgraphs if not _seen(one, limits)], recipe)
+    Path(job.target).write_bytes(_run(job.float_model, manager, values))
 
 
 def cast(model: str, recipe: Recipe) -> None:
-    """Give the kept operators of a file that is quantized already float16 weights, in place.
+    """Give the kept operators of a file that is quantized already what the recipe says, in place.
 
     Raises:
         QuantizationError: the quantizer refuses the file.
     """
     manager = _manager()
-    _float16(manager, _scopes(_subgraphs(model), recipe.kept), recipe)
+    MODES[recipe.rest](manager, _scopes(_subgraphs(model), recipe.kept), recipe)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that it is quantized in part is known
         made = _run(model, manager, None)
@@ -96,19 +99,46 @@ def _values(
 
 
 def _scopes(subgraphs: Sequence[Graph], kept: Sequence[str]) -> str:
-    """A pattern of exactly the operators whose first outputs these are.
-
-    The library calls an operator by the names of all its outputs, each with a semicolon after it;
-    names have semicolons in themselves.
-    """
+    """A pattern of exactly the operators whose first outputs these are."""
     wanted = set(kept)
-    found = []
+    found = {
+        _scope(graph, node.outputs)
+        for graph in subgraphs
+        for node in graph.operators
+        if node.outputs and graph.tensor(node.outputs[0]).name in wanted
+    }
+    return _exactly(found)
+
+
+def _scope(graph: Graph, outputs: Sequence[int]) -> str:
+    """What the library calls an operator: the names of its outputs, a semicolon after each."""
+    return "".join(f"{graph.tensor(index).name};" for index in outputs if index >= 0)
+
+
+def _exactly(scopes: set[str]) -> str:
+    return f"^(?:{'|'.join(re.escape(scope) for scope in sorted(scopes))})$"
+
+
+def _seen(graph: Graph, limits: Mapping[str, tuple[float, float]]) -> bool:
+    return any(tensor.name in limits for tensor in graph.tensors)
+
+
+def _leave_unseen(manager: Any, subgraphs: Sequence[Graph], recipe: Recipe) -> None:
+    """Leave loops and branches float, or dynamic: calibration cannot look into them.
+
+    The library has an operator for all inputs of a graph, and one for all its outputs.
+    """
+    from litert_quantizer.algorithm_manager import AlgorithmName
+
+    found = set()
     for graph in subgraphs:
-        for node in graph.operators:
-            names = [graph.tensor(index).name for index in node.outputs if index >= 0]
-            if names and names[0] in wanted:
-                found.append("".join(f"{name};" for name in names))
-    return f"^(?:{'|'.join(re.escape(scope) for scope in sorted(found))})$"
+        for made in (graph.inputs, graph.outputs, *(node.outputs for node in graph.operators)):
+            found.add(_scope(graph, made))
+    if found:
+        pattern = _exactly(found)
+        manager.add_quantization_config(pattern, _every_op(), None, AlgorithmName.NO_QUANTIZE)
+        if recipe.rest == "dynamic":
+            _dynamic(manager, f"(?:{pattern})", recipe)
 
 
 def _keep(manager: Any, scopes: str, recipe: Recipe) -> None:
@@ -161,7 +191,7 @@ def _dynamic(manager: Any, scopes: str, recipe: Recipe) -> None:
         QuantizationError: one scale a tensor is asked for. The runtime's convolutions then answer
             at chance: 7 % agreement on the keyword model, by XNNPACK and reference kernels alike.
     """
-    if recipe.granularity == "tensor":
+    if recipe.mode == "dynamic" and recipe.granularity == "tensor":
         raise QuantizationError("the runtime's dynamic kernels need one scale a channel")
     manager.add_dynamic_config(scopes, _every_op(), num_bits=8)
 

@@ -8,7 +8,7 @@ from edgepack.errors import QuantizationError
 from edgepack.records.recipe import ENGINES, Recipe
 
 if TYPE_CHECKING:
-    from edgepack.records.facts import Precision, TFLiteFacts
+    from edgepack.records.facts import Precision
     from edgepack.records.recipe import Engine, Granularity, Group, Mode
     from edgepack.records.search import Candidate
     from edgepack.records.settings import QuantizeSettings
@@ -23,16 +23,14 @@ MODES: dict[str, Mode] = {
 }
 FLOAT_IO = ("int8-float-io", "int16x8")
 STATIC = ("int8", "int8-float-io", "int16x8", "auto")
-WHILE = "WHILE"
 
 
-def recipes(variant: str, settings: QuantizeSettings, facts: TFLiteFacts) -> tuple[Recipe, ...]:
+def recipes(variant: str, settings: QuantizeSettings) -> tuple[Recipe, ...]:
     """Every way to make a variant that the config allows, the preferred one first.
 
     Args:
         variant: its name; neither float32 nor auto, which no recipe makes.
         settings: engines, clippings and the like.
-        facts: of the float32 file.
 
     Raises:
         QuantizationError: none of the engines that are allowed can do this.
@@ -50,32 +48,30 @@ def recipes(variant: str, settings: QuantizeSettings, facts: TFLiteFacts) -> tup
             symmetric=settings.symmetric and mode == "int8",
         )
         for clipping in settings.clippings
-        for engine in engines(mode, settings, facts)
+        for engine in engines(mode, settings)
     )
 
 
-def engines(mode: Mode, settings: QuantizeSettings, facts: TFLiteFacts) -> tuple[Engine, ...]:
-    """Engines that can make a static mode of a model, as far as that is known before trying.
+def engines(mode: Mode, settings: QuantizeSettings) -> tuple[Engine, ...]:
+    """Engines that can make a static mode, as far as that is known before trying.
 
     Raises:
         QuantizationError: none of those that are allowed.
     """
     wanted = ENGINES if settings.engine == "auto" else (settings.engine,)
-    reasons = {one: _cannot(one, mode, settings, facts) for one in wanted}
+    reasons = {one: _cannot(one, mode, settings) for one in wanted}
     able = tuple(one for one in wanted if not reasons[one])
     if not able:
         raise QuantizationError("; ".join(f"the {one} {why}" for one, why in reasons.items()))
     return able
 
 
-def _cannot(engine: Engine, mode: Mode, settings: QuantizeSettings, facts: TFLiteFacts) -> str:
+def _cannot(engine: Engine, mode: Mode, settings: QuantizeSettings) -> str:
     """Why an engine cannot do this; empty where nothing is known against it."""
     if engine == "converter" and mode == "int16x8":
         return "makes no int16x8 file of a converted model that loads"
     if engine == "converter" and settings.symmetric:
         return "makes no symmetric activations"
-    if engine == "quantizer" and any(op.name == WHILE for op in facts.ops):
-        return "fails on static recipes of recurrent models in WHILE form"
     return ""
 
 

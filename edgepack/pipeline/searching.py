@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from edgepack.pipeline.plan import Plan
     from edgepack.pipeline.session import Session
     from edgepack.quantize.book import Attempt
-    from edgepack.records.facts import TFLiteFacts
     from edgepack.records.recipe import Engine, Recipe
     from edgepack.records.search import Candidate, Stopped
 
@@ -105,7 +104,7 @@ def prepare(session: Session, plan: Plan, source: Quantizable, ground: Ground) -
     path, wanted = Path(source.float_model.path), plan.settings.quantize
     space = Space(
         groups=layer_groups.groups(path, plan.signature.name),
-        engines=_engines(plan, reader.read(path)),
+        engines=_engines(plan),
         clippings=wanted.clippings,
         rests=plan.settings.search.rests,
     )
@@ -119,9 +118,9 @@ def prepare(session: Session, plan: Plan, source: Quantizable, ground: Ground) -
     return Hunt(session, plan, source, ground, space, goal)
 
 
-def _engines(plan: Plan, facts: TFLiteFacts) -> tuple[Engine, ...]:
+def _engines(plan: Plan) -> tuple[Engine, ...]:
     try:
-        return recipes.engines("int8", plan.settings.quantize, facts)
+        return recipes.engines("int8", plan.settings.quantize)
     except QuantizationError:
         return ()
 

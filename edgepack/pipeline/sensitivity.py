@@ -35,11 +35,12 @@ def sensitivity(request: Request, *, curve: bool = False) -> Sensitivity:
     settings, limits = request.settings, request.settings.limits
     with Session(request.cache, limits, request.emit, request.verbose) as session:
         plan = plans.make(session, settings)
-        hunt = _hunt(session, plan)
+        hunt = prepared(session, plan)
         return _measured(hunt, curve=curve)
 
 
-def _hunt(session: Session, plan: plans.Plan) -> Hunt:
+def prepared(session: Session, plan: plans.Plan) -> Hunt:
+    """Everything that trials need: the float32 file, its statistics, samples to compare on."""
     pending = session.branch(making.samples, session, plan)
     converted = session.branch(making.convert, session, plan, pending)
     samples = pending.result()

@@ -171,8 +171,7 @@ def attempts(
         QuantizationError: no engine that is allowed can make one.
     """
     _, float_model = converted.result()
-    facts = reader.read(Path(float_model.path))
-    ways = recipes.recipes(variant, plan.settings.quantize, facts)
+    ways = recipes.recipes(variant, plan.settings.quantize)
     source = making.Quantizable(float_model)
     if ways[0].static:
         source = quantizable(session, plan, converted, fed)

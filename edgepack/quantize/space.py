@@ -29,7 +29,7 @@ class Space:
     groups: tuple[Group, ...]
     engines: tuple[Engine, ...]
     clippings: tuple[Clipping, ...]
-    rests: tuple[Rest, ...] = ("float32", "float16")
+    rests: tuple[Rest, ...] = ("float32", "float16", "dynamic")
 
     def whole(self) -> Iterator[Candidate]:
         """Files of one precision that need no statistics; float32 first, for comparison."""

@@ -14,7 +14,7 @@ Mode = Literal["float16", "dynamic", "weight-only", "int8", "int16x8"]
 Clipping = Literal["min-max", "percentile", "mse"]
 CLIPPINGS: tuple[Clipping, ...] = ("min-max", "percentile", "mse")
 Granularity = Literal["channel", "tensor"]
-Rest = Literal["float32", "float16", "int16x8"]
+Rest = Literal["float32", "float16", "dynamic", "int16x8"]
 STATIC: tuple[Mode, ...] = ("int8", "int16x8")
 
 

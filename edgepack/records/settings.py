@@ -164,7 +164,7 @@ class SearchSettings(Record):
     seconds: float = Field(180.0, gt=0, description="longest time, after which the best so far is")
     trials: int = Field(200, ge=1, description="most files that are made and measured")
     rests: tuple[Rest, ...] = Field(
-        ("float32", "float16"),
+        ("float32", "float16", "dynamic"),
         min_length=1,
         description="precisions for layers that are not int8; int16x8 is slow on most CPUs",
     )

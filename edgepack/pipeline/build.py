@@ -37,6 +37,7 @@ from edgepack.records.evidence import Evidence, Skipped
 from edgepack.records.report import BuildResult
 from edgepack.report import frontier, markdown
 from edgepack.report import json as report_json
+from edgepack.tflite import reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from edgepack.pipeline.plan import Plan
     from edgepack.records.dataset import Outputs, SampleSet
     from edgepack.records.events import Event
-    from edgepack.records.facts import SemanticIdentity
+    from edgepack.records.facts import SemanticIdentity, TFLiteFacts
     from edgepack.records.search import Findings
     from edgepack.records.settings import Settings
     from edgepack.records.stages import Conversion, ModelFile
@@ -194,14 +195,19 @@ def _fed(
     samples: Future[SampleSet],
     converted: Future[tuple[Conversion, ModelFile]],
 ) -> SampleSet:
-    conversion, _ = converted.result()
-    for remark in _remarks(conversion):
+    conversion, file = converted.result()
+    for remark in _remarks(conversion, reader.read(Path(file.path))):
         session.warn("convert", remark)
     return feeding.fed(session, plan, samples.result(), conversion)
 
 
-def _remarks(conversion: Conversion) -> Iterator[str]:
-    """What of the conversion the app has to follow."""
+def _remarks(conversion: Conversion, facts: TFLiteFacts) -> Iterator[str]:
+    """What of the conversion the app has to follow, or a person should know."""
+    if recipes.trained(facts):
+        yield (
+            "the model was trained with quantization in mind (fake-quant nodes): int8 by "
+            "TFLiteConverter's quantizer takes the ranges it was trained with"
+        )
     if conversion.prepared:
         yield from (repair.what for repair in conversion.repairs)
     if conversion.select_ops:

@@ -8,16 +8,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from types import FrameType
 
 
 @contextmanager
-def one_interrupt(tell: Callable[[], None]) -> Iterator[threading.Event]:
+def one_interrupt() -> Iterator[threading.Event]:
     """An event that the first SIGINT sets, in the main thread, where Python delivers signals.
 
-    Args:
-        tell: says that it was heard.
+    Nothing is printed there: the signal may have come while something else was, under a lock.
     """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -28,7 +27,6 @@ def one_interrupt(tell: Callable[[], None]) -> Iterator[threading.Event]:
     def heard(number: int, frame: FrameType | None) -> None:
         if not asked.is_set():
             asked.set()
-            tell()
         elif callable(previous):
             previous(number, frame)
 

@@ -8,7 +8,7 @@ from edgepack.errors import QuantizationError
 from edgepack.records.recipe import ENGINES, Recipe
 
 if TYPE_CHECKING:
-    from edgepack.records.facts import Precision
+    from edgepack.records.facts import Precision, TFLiteFacts
     from edgepack.records.recipe import Engine, Granularity, Group, Mode
     from edgepack.records.search import Candidate
     from edgepack.records.settings import QuantizeSettings
@@ -78,6 +78,11 @@ def _cannot(engine: Engine, mode: Mode, settings: QuantizeSettings) -> str:
 def _granularity(mode: Mode, settings: QuantizeSettings) -> Granularity:
     """What the config says, but for dynamic: its kernels need one scale a channel."""
     return "channel" if mode == "dynamic" else settings.granularity
+
+
+def trained(facts: TFLiteFacts) -> bool:
+    """Whether a float32 file brings ranges along, of fake-quant nodes it was trained with."""
+    return any(op.name in {"QUANTIZE", "FAKE_QUANT"} for op in facts.ops)
 
 
 def precision(variant: str) -> Precision:

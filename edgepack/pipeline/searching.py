@@ -137,7 +137,7 @@ def _result(hunt: Hunt) -> SearchResult:
     }
     if found := hunt.session.cache.lookup("search", key, SearchResult):
         return found[0]
-    with one_interrupt(lambda: hunt.session.warn("search", INTERRUPTED)) as asked:
+    with one_interrupt() as asked:
         result = _searched(hunt, attempts(hunt), _limit(hunt, asked))
     if result.stopped != "interrupted":  # the trials of that one are kept, and it can go on
         hunt.session.cache.stage("search", key, SearchResult, lambda _: result)
@@ -150,6 +150,7 @@ def _limit(hunt: Hunt, asked: Event) -> Callable[[int], Stopped | None]:
 
     def stop(count: int) -> Stopped | None:
         if asked.is_set():
+            hunt.session.warn("search", INTERRUPTED)
             return "interrupted"
         if count >= wanted.trials:
             return "trials"

@@ -14,6 +14,7 @@ from edgepack.engines.calibrated import calibrated
 from edgepack.engines.importing import import_tensorflow
 from edgepack.engines.ranges import ranges
 from edgepack.engines.refusals import first_line
+from edgepack.engines.states import can_observe, lstms, observed
 from edgepack.errors import QuantizationError
 
 if TYPE_CHECKING:
@@ -30,15 +31,14 @@ def quantize(job: QuantizeJob) -> None:
     recipe = job.recipe
     _require_able(recipe)
     limits = ranges(job.statistics, recipe.clipping)
-    kept = frozenset(recipe.kept)
     try:
-        content = calibrated(Path(job.float_model).read_bytes(), limits, kept)
-        made = _quantized(content, recipe)
+        content, kept = _prepared(job)
+        made = _quantized(calibrated(content, limits, kept), recipe, kept)
     except Exception as error:
         what = f"TFLiteConverter's quantizer refuses it: {first_line(error)}"
         raise QuantizationError(what) from error
     Path(job.target).write_bytes(made)
-    if recipe.kept and recipe.rest == "float16":
+    if recipe.kept and recipe.rest != "float32":
         quantizer.cast(job.target, recipe)
 
 
@@ -61,7 +61,21 @@ def _require_able(recipe: Recipe) -> None:
             )
 
 
-def _quantized(content: bytes, recipe: Recipe) -> bytes:
+def _prepared(job: QuantizeJob) -> tuple[bytes, frozenset[str]]:
+    """The float32 file, and the names of what stays float in it.
+
+    That is what the recipe says, and LSTM kernels of whose states nobody knows the ranges.
+    """
+    content, kept = Path(job.float_model).read_bytes(), frozenset(job.recipe.kept)
+    blind = lstms(content) - kept
+    if not blind:
+        return content, kept
+    if job.samples and can_observe(content):
+        return observed(content, job.samples), kept
+    return content, kept | blind
+
+
+def _quantized(content: bytes, recipe: Recipe, kept: frozenset[str]) -> bytes:
     tf = import_tensorflow()
     from tensorflow.lite.python.convert import mlir_quantize
 
@@ -69,9 +83,9 @@ def _quantized(content: bytes, recipe: Recipe) -> bytes:
     made: bytes = mlir_quantize(
         content,
         disable_per_channel=recipe.granularity == "tensor",
-        fully_quantize=not recipe.float_io and not recipe.kept,
+        fully_quantize=not recipe.float_io and not kept,
         input_data_type=border,
         output_data_type=border,
-        denylisted_nodes=set(recipe.kept) or None,
+        denylisted_nodes=set(kept) or None,
     )
     return made

@@ -67,6 +67,7 @@ def build(  # noqa: PLR0913 - each is an option of its own
     Raises:
         EdgepackError: what stopped the build before it could be judged.
     """
+    _require_build_parts()
     from edgepack.pipeline.build import build as run
 
     with _request(_settings(config), cache, on_event, no_cache=no_cache) as request:
@@ -100,6 +101,7 @@ def sensitivity(
     Raises:
         EdgepackError: what stopped it, such as a model that no engine can quantize.
     """
+    _require_build_parts()
     from edgepack.pipeline.sensitivity import sensitivity as run
 
     with _request(_settings(config), cache, on_event, no_cache=no_cache) as request:
@@ -114,7 +116,6 @@ def _request(
     *,
     no_cache: bool,
 ) -> Iterator[Request]:
-    _require_build_parts()
     from edgepack.cache import Cache, default_root
     from edgepack.pipeline.build import Request
     from edgepack.pipeline.session import SCRATCH

@@ -137,9 +137,10 @@ def test_a_damaged_log_is_refused(edgepack, project, content):
     assert "Traceback" not in done.stderr
 
 
-def test_another_point_of_the_front_is_built_without_searching(edgepack, model, project):
+def test_another_trial_is_built_without_searching(edgepack, model, project):
     result = _search(model)
-    other = next(number for number in result.front if number != result.chosen)
+    whole = [t for t in result.trials if t.samples == result.samples and not t.failure]
+    other = next(t.number for t in whole if t.candidate.kept and t.number != result.chosen)
     done = edgepack("build", project, "--pick", str(other), "--json")
     assert "search" in json.loads(done.stdout)["cached"]
     picked = _search(project)

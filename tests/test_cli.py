@@ -115,7 +115,7 @@ def test_targets_are_listed_and_shown(edgepack):
     listed = json.loads(edgepack("targets", "--json").stdout)
     assert [Target.model_validate(one).name for one in listed] == ["android", "ios", "linux"]
     shown = edgepack("targets", "show", "ios")
-    assert "float16, int8, dynamic, float32 (best first)" in shown.stdout
+    assert "float16, int8, mixed, dynamic, weight-only, float32 (best first)" in shown.stdout
     assert json.loads(edgepack("targets", "show", "ios", "--json").stdout) == listed[1]
 
 
@@ -153,7 +153,7 @@ def test_init_writes_what_build_reads(edgepack, tmp_path):
         (("build", "nowhere.toml"), "nowhere.toml: there is no such file"),
         (("build",), "edgepack init SAVED_MODEL"),
         (("build", MODEL), f"edgepack init {MODEL}"),
-        (("build", DIGITS, "--demo"), "--demo builds the embedded project"),
+        (("build", DIGITS, "--demo"), "--demo is about the embedded project"),
         (("build", "--demo", "--variant", "flot16"), 'did you mean "float16"?'),
         (("build", "--demo", "--budget", "int8.max_siz=1"), "--budget int8.max_siz=1: "),
         (("build", "--model", "m", "--name", "n"), "--dataset: is needed"),

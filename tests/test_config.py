@@ -26,6 +26,8 @@ from edgepack.records.settings import (
     LatencySettings,
     Limits,
     ModelSettings,
+    QuantizeSettings,
+    SearchSettings,
     Settings,
 )
 from edgepack.records.target import Target
@@ -389,6 +391,7 @@ def test_the_defaults_in_the_documentation_are_those_of_the_records():
     rows = {key: value for key, value in rows.items() if key not in Budget.model_fields}
     stated = {key: tomllib.loads(f"value = {value}")["value"] for key, value in rows.items()}
     kinds = (Settings, ModelSettings, BaselineBudget, LatencySettings, Limits)
+    kinds += (QuantizeSettings, SearchSettings)
     known = {
         name: field.get_default(call_default_factory=True)
         for kind in kinds

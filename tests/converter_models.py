@@ -16,6 +16,7 @@ def save_all(directory):
     directory = Path(directory)
     for make in (lookup, several_types, open_batch, loop, branch, dead_channels):
         _write(directory, make.__name__, _module(tf, make(tf)))
+    _write(directory, "four_bits", _module(tf, _few_bits(tf)))
     for make in (trained, half_trained):
         _write(directory, make.__name__, _module(tf, make(tf)), stock=True)
     _write(directory, "lstm", _lstm(tf, looping=False), stock=True)
@@ -26,7 +27,13 @@ def save_all(directory):
 def samples(name, count):
     """Of one model, [count, ...] by input name; always the same."""
     rng = np.random.default_rng(3)
-    shapes = {"lookup": (4,), "several_types": (3,), "signatures": (3,), "branch": (3,)}
+    shapes = {
+        "lookup": (4,),
+        "several_types": (3,),
+        "signatures": (3,),
+        "branch": (3,),
+        "four_bits": (3,),
+    }
     steps = dict.fromkeys(("loop", "lstm", "lstm_and_loop"), (STEPS, 3))
     shape = (count, *(shapes | steps).get(name, (8, 8, 3)))
     if name == "lookup":
@@ -195,6 +202,16 @@ def trained(tf, whole=True):
 def half_trained(tf):
     """The same without the ranges of its second half."""
     return trained(tf, whole=False)
+
+
+def _few_bits(tf):
+    fake, w = tf.quantization.fake_quant_with_min_max_vars, _weights(tf, 3, 4)
+
+    @_taking(tf, 1, 3)
+    def call(x):
+        return {"y": fake(x, -3.0, 3.0, num_bits=4) @ w}
+
+    return call
 
 
 def _lstm(tf, looping):

@@ -15,12 +15,15 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from edgepack.errors import QuantizationError
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     Range = tuple[float, float]
 
 FLOAT32 = 0  # TensorType.FLOAT32
+EIGHT_BITS = frozenset((3, 9))  # TensorType.UINT8, INT8
 QUANTIZE, DEQUANTIZE = 114, 6  # BuiltinOperator
 
 
@@ -31,6 +34,9 @@ def calibrated(content: bytes, ranges: Mapping[str, Range], kept: Collection[str
         content: the float32 file; ranges of kernels' inner tensors that it has already stay.
         ranges: by tensor name.
         kept: names of the first outputs of operators that stay float.
+
+    Raises:
+        QuantizationError: it was trained for other integers than those of 8 bits.
     """
     from ai_edge_litert import schema_py_generated as schema
     from ai_edge_litert.tools import flatbuffer_utils
@@ -82,11 +88,17 @@ def _intermediates(node: Any) -> Iterator[int]:
 
 
 def _trained(model: Any, graph: Any) -> set[int]:
-    """Tensors on both sides of a QUANTIZE and DEQUANTIZE that training has left."""
+    """Tensors on both sides of a QUANTIZE and DEQUANTIZE that training has left.
+
+    Raises:
+        QuantizationError: the quantizer would take the type over, which kernels then refuse.
+    """
     found: set[int] = set()
     for node in graph.operators:
         code = model.operatorCodes[node.opcodeIndex].builtinCode
         if code == QUANTIZE:
+            if graph.tensors[node.outputs[0]].type not in EIGHT_BITS:
+                raise QuantizationError("the model was trained for other integers than int8")
             found.add(int(node.inputs[0]))
         if code == DEQUANTIZE:
             found.add(int(node.outputs[0]))

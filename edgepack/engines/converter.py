@@ -34,6 +34,8 @@ def quantize(job: QuantizeJob) -> None:
     try:
         content, kept = _prepared(job)
         made = _quantized(calibrated(content, limits, kept), recipe, kept)
+    except QuantizationError:
+        raise
     except Exception as error:
         what = f"TFLiteConverter's quantizer refuses it: {first_line(error)}"
         raise QuantizationError(what) from error

@@ -114,7 +114,8 @@ _SETTINGS = """\
 # What `edgepack build` does with this model. Paths are relative to this file.
 # docs/config.md explains every key; each has a flag that overrides it.
 dataset = {dataset}
-# float32, float16, dynamic, int8 (integer inputs and outputs), int8-float-io (float ones)
+# float32, float16, dynamic, weight-only, int8 (integer inputs and outputs), int8-float-io (float
+# ones), int16x8, and auto: int8 but for layers that it ruins, found by a search on the tune split.
 variants = ["float32", "float16", "int8"]
 # Devices that must find a variant they can take: `edgepack targets` lists them.
 targets = ["android", "ios"]
@@ -144,6 +145,11 @@ max_accuracy_drop = 0.01 # against the source model, absolute: one point
 # [budgets.variants.int8]
 # max_accuracy_drop = 0.02
 
+# How the variant auto is found:
+# [search]
+# objective = "latency" # or "size"
+# seconds = 180
+
 # Against the last release, with --baseline its-bundle.zip:
 # [budgets.baseline]
 # max_accuracy_drop = 0.01
@@ -151,7 +157,8 @@ max_accuracy_drop = 0.01 # against the source model, absolute: one point
 """
 
 _SPLITS = """
-# Disjoint by content. calibrate sets the ranges of int8; evaluate judges every variant.
+# Disjoint by content. calibrate sets the ranges of int8; tune is what the variant auto is chosen by
+# (400 samples tell two points apart); evaluate judges every variant.
 [splits.calibrate]
 samples = 100
 

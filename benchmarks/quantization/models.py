@@ -36,10 +36,8 @@ on_overlap = "drop"
 array = "x"
 [splits.calibrate]
 path = "calibrate.npz"
-samples = 10000
 [splits.tune]
 path = "tune.npz"
-samples = 10000
 [splits.evaluate]
 path = "evaluate.npz"
 """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgepack.cache import Cache
 from edgepack.config import settings
-from edgepack.pipeline import plan, searching, sensitivity
+from edgepack.pipeline import plan, sensitivity, trying
 from edgepack.pipeline.session import Session
 from edgepack.quantize import front
 from edgepack.quantize.space import keeping
@@ -34,7 +34,7 @@ def sweep(folder: Path, cache: Path, full: Candidate) -> tuple[Trial, ...] | Non
         count = len(hunt.space.groups)
         if count > MOST_GROUPS:
             return None
-        attempt, samples = searching.attempts(hunt), hunt.ground.split.samples
+        attempt, samples = trying.attempts(hunt), hunt.ground.split.samples
         kept = [one for size in range(count + 1) for one in combinations(range(count), size)]
         found = [attempt(1, keeping(full, one), "sweep", samples) for one in kept]
         return tuple(one for one in found if front.counts(one, samples))

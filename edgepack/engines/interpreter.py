@@ -113,12 +113,13 @@ class Session:
         """Forget the state that a stateful model keeps between invocations.
 
         Variable tensors can be reset; a resource variable is only ever initialized once for an
-        interpreter, so that one needs a new interpreter. So does a signature beyond the first, as
-        the runtime does not tell its ops.
+        interpreter, so that one needs a new interpreter. So does a file of several signatures: of
+        those beyond the first the runtime does not tell the ops, and it resets all or none.
         """
         if not self._model.stateful:
             return
-        if self._graph.index or self._has_op("VAR_HANDLE"):
+        several = len(self._interpreter.get_signature_list()) > 1
+        if several or self._graph.index or self._has_op("VAR_HANDLE"):
             self._open()
         else:
             self._interpreter.reset_all_variables()

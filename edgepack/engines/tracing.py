@@ -56,12 +56,16 @@ class Trace(Session):
         return dequantize(stored, detail)
 
     def activations(self) -> Iterator[str]:
-        """Names of the float tensors that depend on the samples, in graph order."""
+        """Names of the float tensors that depend on the samples and are read, in graph order.
+
+        What a loop leaves behind and nobody reads may be memory that nothing was written to.
+        """
         graph = self._graph_of_file
-        made = {index for node in graph.operators for index in node.outputs}
-        for index, tensor in enumerate(graph.tensors):
-            if tensor.dtype == "float32" and (index in made or index in graph.inputs):
-                yield tensor.name
+        made = {index for node in graph.operators for index in node.outputs} | {*graph.inputs}
+        read = {index for node in graph.operators for index in node.inputs} | {*graph.outputs}
+        for index in sorted(made & read):
+            if graph.tensors[index].dtype == "float32":
+                yield graph.tensors[index].name
 
     def scale(self, name: str) -> float | None:
         """The step of a quantized tensor, or of what a DEQUANTIZE made the float tensor of."""

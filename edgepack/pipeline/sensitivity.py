@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgepack.errors import DatasetError, QuantizationError
-from edgepack.pipeline import comparing, feeding, making, searching, sensing
+from edgepack.pipeline import comparing, feeding, making, sensing, trying
 from edgepack.pipeline import plan as plans
 from edgepack.pipeline.session import Session
 from edgepack.quantize import search
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edgepack.pipeline.build import Request
-    from edgepack.pipeline.searching import Hunt
+    from edgepack.pipeline.trying import Hunt
     from edgepack.records.search import Candidate, Stopped
 
 CURVE = (5, 10, 20, 50, 100, 200, 500)  # calibration samples
@@ -59,7 +59,7 @@ def prepared(session: Session, plan: plans.Plan) -> Hunt:
     )
     name = comparing.untouched(samples)
     ground = comparing.ground(session, plan, samples, fed, name)
-    return searching.prepare(session, plan, source, ground)
+    return trying.prepare(session, plan, source, ground)
 
 
 def _never(_: int) -> Stopped | None:
@@ -67,7 +67,7 @@ def _never(_: int) -> Stopped | None:
 
 
 def _measured(hunt: Hunt, *, curve: bool) -> Sensitivity:
-    book = Book(searching.attempts(hunt), hunt.goal, hunt.ground.split.samples, _never)
+    book = Book(trying.attempts(hunt), hunt.goal, hunt.ground.split.samples, _never)
     full = search.base(book, hunt.space)
     if full is None:
         raise QuantizationError(
@@ -116,7 +116,7 @@ def _curve(hunt: Hunt, full: Candidate) -> Iterator[CurvePoint]:
         source = making.Quantizable(float_model, part, statistics)
         file = making.quantize(hunt.session, hunt.plan, hunt.recipe(full), source)
         found = comparing.measure(hunt.session, hunt.plan, file, hunt.ground)
-        budget = hunt.plan.settings.budgets.of(searching.AUTO)
+        budget = hunt.plan.settings.budgets.of(trying.AUTO)
         yield CurvePoint(
             samples=count,
             harm=comparing.harm(found, budget),

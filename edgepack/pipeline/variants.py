@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgepack.errors import ModelError
-from edgepack.pipeline import choosing, judging, making, recipes, running, searching
+from edgepack.pipeline import choosing, judging, making, recipes, running, searching, trying
 from edgepack.pipeline.choosing import Made
 from edgepack.records.evidence import Accuracy, Skipped, VariantEvidence
 from edgepack.tflite import reader
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edgepack.records.search import EngineChoice, SearchResult
     from edgepack.records.stages import Conversion, ModelFile, TFLiteModel
 
-AUTO = searching.AUTO
+AUTO = trying.AUTO
 
 
 @dataclass(frozen=True)

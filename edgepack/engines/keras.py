@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import os
 import re
-import sys
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from edgepack.engines import keras_arguments, keras_files
+from edgepack.engines import keras_arguments, keras_files, keras_trust
 from edgepack.engines.importing import import_tensorflow
+from edgepack.engines.keras_imports import register
 from edgepack.engines.keras_signature import save
 from edgepack.engines.refusals import first_line
 from edgepack.errors import EdgepackError, ExportError, UnsafeModelError
 from edgepack.records.formats import KerasExported
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection
 
     from edgepack.engines.keras_arguments import Adapted
     from edgepack.engines.keras_files import KerasFile
@@ -76,7 +75,7 @@ def export(job: KerasExport, target: Path) -> KerasExported:
     file = keras_files.read(Path(job.path))
     keras_files.refuse_code(file, allowed=job.allow_lambda)
     keras = _keras_3()
-    imported = _import(job, keras)
+    imported = register(job, keras)
     loaded = _loaded(file, keras, safe=not job.allow_lambda)
     inputs, outputs = _save(file, loaded.by, loaded.model, target)
     return KerasExported(
@@ -96,7 +95,7 @@ def _loaded(file: KerasFile, keras: Any, *, safe: bool) -> _Loaded:
     try:
         return _by_keras_3(file, keras, adapted, safe=safe)
     except Exception as error:
-        if not file.by_keras_2 or UNSAFE.search(str(error)):
+        if not file.by_keras_2 or not file.suffix or UNSAFE.search(str(error)):
             raise _refusal(file, error) from error
         return _by_keras_2(file, error, safe=safe)
 
@@ -126,39 +125,6 @@ def _keras_3() -> Any:
     return keras
 
 
-def _import(job: KerasExport, keras: Any) -> tuple[str, ...]:
-    """Import what registers custom objects; their names."""
-    before = set(keras.saving.get_custom_objects())
-    with _on_path(job.folder):
-        for name in job.imports:
-            _import_one(name, job)
-    return tuple(sorted(set(keras.saving.get_custom_objects()) - before))
-
-
-def _import_one(name: str, job: KerasExport) -> None:
-    try:
-        import_module(name)
-    except Exception as error:
-        raise ExportError(
-            f"the module {name} cannot be imported: {type(error).__name__}: {first_line(error)}",
-            where=job.path,
-            hint=f"imports under [model] names modules that Python finds, or that lie in "
-            f"{job.folder or 'the folder of the dataset spec'}.",
-        ) from error
-
-
-@contextmanager
-def _on_path(folder: str) -> Iterator[None]:
-    if not folder:
-        yield
-        return
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)
-
-
 def _load(file: KerasFile, keras: Any, *, safe: bool) -> Any:
     """The model; Keras tells formats by suffix, so the file gets the one it should have."""
     if not file.suffix:
@@ -175,6 +141,8 @@ def _by_keras_2(file: KerasFile, refused: Exception, *, safe: bool) -> _Loaded:
         tf_keras = import_module("tf_keras")
     except ImportError as missing:
         raise _needs_keras_2(file, refused) from missing
+    if safe:
+        _refuse_what_keras_2_trusts(file, refused, tf_keras.saving.get_custom_objects())
     try:
         return _Loaded(_load(file, tf_keras, safe=safe), tf_keras)
     except Exception as error:
@@ -185,6 +153,22 @@ def _by_keras_2(file: KerasFile, refused: Exception, *, safe: bool) -> _Loaded:
             where=file.path,
             hint=EXPORT_THERE,
         ) from error
+
+
+def _refuse_what_keras_2_trusts(
+    file: KerasFile, refused: Exception, registered: Collection[str]
+) -> None:
+    """Refuse what Keras 3 would not load either: its safe mode knows more than Keras 2's."""
+    if found := keras_trust.beyond(file.config, registered):
+        if _custom(file, refused):
+            raise _refusal(file, refused) from refused
+        raise UnsafeModelError(
+            f"Keras 2 would do more than build its layers: {', '.join(found)}",
+            where=file.path,
+            hint="Trust whoever made the file and set allow_lambda = true under [model] "
+            f"(--allow-lambda). Or: {EXPORT_THERE}",
+        )
+    keras_files.require_own_weights(file)
 
 
 def _needs_keras_2(file: KerasFile, refused: Exception) -> EdgepackError:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 AGAIN = "Save or copy the model again; the file may have been cut short."
-CONFIG, METADATA = "config.json", "metadata.json"
+CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+COMPILE = "compile_config"  # of the whole model: no loss is loaded, nor a lambda in its place
 MOST = 64 << 20  # bytes of a config
 # Layers that load a program from elsewhere, or unpickle one; Keras' safe mode refuses them too.
 FOREIGN = {
@@ -28,7 +29,7 @@ FOREIGN = {
     "TorchModuleWrapper": "unpickles a PyTorch module",
 }
 OWN = re.compile(r"(?:tf_)?keras(?:\.|$)")
-HDF5 = ".h5"
+HDF5, KERAS = ".h5", ".keras"
 CODE = "__lambda__"
 WEIGHTS_ONLY = """\
 Build the model in code as the training does, then:
@@ -54,7 +55,7 @@ class KerasFile:
         """Names of classes that come from Keras' own modules, as far as the config says so."""
         return {
             str(part["class_name"])
-            for part in _parts(self.config)
+            for _, part in parts(self.config)
             if "class_name" in part and OWN.match(str(part.get("module")))
         }
 
@@ -71,7 +72,7 @@ def read(path: Path) -> KerasFile:
         return _zipped(path, {name: _bytes(path / name) for name in (CONFIG, METADATA)}, "")
     try:
         if zipfile.is_zipfile(path):
-            return _zipped(path, _members(path), ".keras")
+            return _zipped(path, _members(path), KERAS)
         return _hdf5(path)
     except (OSError, zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError) as error:
         raise damaged(path, error) from error
@@ -99,6 +100,25 @@ def refuse_code(file: KerasFile, *, allowed: bool) -> None:
             "(--allow-lambda), or replace them by layers of a class, or export the model where "
             "it was made: model.export(DIRECTORY).",
         )
+
+
+def require_own_weights(file: KerasFile) -> None:
+    """Refuse a .keras file whose weights lie in other files; Keras 2 would read those.
+
+    Raises:
+        UnsafeModelError: names what lies elsewhere.
+        DamagedModelError: the weights cannot be read.
+    """
+    if file.suffix != KERAS:
+        return
+    h5py = import_module("h5py")
+    try:
+        with zipfile.ZipFile(file.path) as archive:
+            if WEIGHTS in archive.namelist():
+                with archive.open(WEIGHTS) as member, h5py.File(member, "r") as weights:
+                    _require_own(file.path, weights, h5py)
+    except (OSError, zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError) as error:
+        raise damaged(file.path, error) from error
 
 
 def with_config(file: KerasFile, config: dict[str, Any], target: Path) -> KerasFile:
@@ -138,7 +158,9 @@ def _members(path: Path) -> dict[str, bytes]:
 def _zipped(path: Path, found: dict[str, bytes], suffix: str) -> KerasFile:
     metadata = _json(path, found[METADATA])
     version = str(metadata.get("keras_version", ""))
-    return KerasFile(path, _json(path, found[CONFIG]), version, suffix)
+    config = _json(path, found[CONFIG])
+    config.pop(COMPILE, None)
+    return KerasFile(path, config, version, suffix)
 
 
 def _hdf5(path: Path) -> KerasFile:
@@ -193,33 +215,30 @@ def _json(path: Path, data: bytes) -> dict[str, Any]:
     return value
 
 
-def _parts(config: Any) -> Iterator[dict[str, Any]]:
-    """Every JSON object in a config, without recursion."""
-    waiting = [config]
+def parts(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every JSON object in a config with the name of the layer that it is of, without recursion."""
+    waiting = [("without a name", config)]
     while waiting:
-        one = waiting.pop()
+        name, one = waiting.pop()
         if isinstance(one, dict):
-            yield one
-        waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+            inner = one.get("config")
+            named = one.get("name") or (inner.get("name") if isinstance(inner, dict) else None)
+            name = named if isinstance(named, str) else name
+            yield name, one
+        values = one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        waiting += ((name, value) for value in values)
 
 
 def _layers(config: Any, kinds: dict[str, str]) -> Iterator[tuple[str, str]]:
-    for part in _parts(config):
-        kind, inner = part.get("class_name"), part.get("config")
+    for name, part in parts(config):
+        kind = part.get("class_name")
         if isinstance(kind, str) and kind.rpartition(">")[2] in kinds:
-            name = inner.get("name", kind) if isinstance(inner, dict) else kind
-            yield str(name), kind.rpartition(">")[2]
+            yield name, kind.rpartition(">")[2]
 
 
 def _lambdas(config: Any) -> Iterator[str]:
     """Names of what holds bytecode, as Keras 3 marks it or Keras 2."""
-    for part in _parts(config):
-        values = [one for value in part.values() for one in _listed(value)]
-        marked = any(isinstance(one, dict) and one.get("class_name") == CODE for one in values)
+    for name, part in parts(config):
         typed = any(key.endswith("_type") and value == "lambda" for key, value in part.items())
-        if marked or typed:
-            yield str(part.get("name", "without a name"))
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+        if typed or part.get("class_name") == CODE:
+            yield name

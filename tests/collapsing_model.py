@@ -58,8 +58,13 @@ def save(directory):
     model, directory = Model(), Path(directory)
     model.held = [first, second, last]
     tf.saved_model.save(model, str(directory / "model"), signatures=model.call)
-    for name, count in (("data", 260), ("evaluate", 300), ("other", 300)):
-        x = random.normal(0, 1, (count, INPUTS)).astype(np.float32)
+    for name, count, wide in (
+        ("data", 260, 1),
+        ("evaluate", 300, 1),
+        ("other", 300, 1),
+        ("harder", 300, 4),  # than what it was calibrated and chosen on
+    ):
+        x = random.normal(0, wide, (count, INPUTS)).astype(np.float32)
         y = model.call(tf.constant(x))["y"].numpy().argmax(1)
         np.savez(directory / f"{name}.npz", x=x, y=y)
     (directory / "dataset.toml").write_text(DATASET)

@@ -89,6 +89,42 @@ def test_the_search_does_not_read_the_evaluate_split(edgepack, model, project):
     assert "evaluate" not in json.loads(done.stdout)["cached"]
 
 
+def test_a_choice_that_the_evaluate_split_refutes_fails_without_a_second_look(edgepack, project):
+    shutil.copy(project / "harder.npz", project / "evaluate.npz")
+    before = _search_of_the_cache(edgepack, project)
+    assert before.met  # on the tune split
+    report = _report(project)
+    checks = {c.name: c.outcome for c in report.verdict.checks if c.subject == "auto"}
+    assert checks["max_accuracy_drop"] == "fail"
+    assert not list((project / "out").glob("*.zip"))
+
+
+def _search_of_the_cache(edgepack, project):
+    done = edgepack("build", project, "--json")
+    assert done.returncode == 3, done.stderr
+    assert "search" in json.loads(done.stdout)["cached"]
+    return _search(project)
+
+
+def test_without_labels_agreement_is_what_is_searched_for(edgepack, project):
+    _change(project / "dataset.toml", 'labels = "y"', 'task = "none"')
+    done = edgepack("build", project, "--budget", "auto.min_agreement=0.9")
+    assert done.returncode in {0, 3}, done.stderr
+    result = _search(project)
+    assert result.goal.max_harm == pytest.approx(0.05)
+    assert result.met
+    assert "unlike the source" in result.goal.measure
+
+
+def test_the_smallest_file_is_found_as_well(edgepack, project):
+    done = edgepack("build", project, "--objective", "size", "--clipping", "auto")
+    assert done.returncode in {0, 3}, done.stderr
+    result = _search(project)
+    within = [t for t in result.trials if t.samples == 200 and not t.failure and t.harm <= 0.025]
+    assert _chosen(result).size_bytes <= 1.02 * min(t.size_bytes for t in within)
+    assert {t.candidate.clipping for t in result.trials} == {"min-max", "percentile", "mse"}
+
+
 def test_frontier_and_sensitivity_are_reported(model, searched):
     result, report = _search(model), _report(model)
     assert result.chosen in {trial.number for trial in result.trials}
@@ -161,7 +197,7 @@ def test_ctrl_c_keeps_the_best_so_far_and_the_next_build_goes_on(plain_env, edge
     command = [sys.executable, "-m", "edgepack", "build", str(project), "--cache-dir", str(cache)]
     with subprocess.Popen(command, env=plain_env, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr:
-            if line.startswith("search: reference; best so far"):
+            if line.startswith("trials: reference; best so far"):
                 process.send_signal(signal.SIGINT)
                 break
         rest = process.stderr.read()

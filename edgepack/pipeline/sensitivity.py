@@ -67,7 +67,9 @@ def _never(_: int) -> Stopped | None:
 
 
 def _measured(hunt: Hunt, *, curve: bool) -> Sensitivity:
-    book = Book(trying.attempts(hunt), hunt.goal, hunt.ground.split.samples, _never)
+    book = Book(
+        trying.attempts(hunt, searching=False), hunt.goal, hunt.ground.split.samples, _never
+    )
     full = search.base(book, hunt.space)
     if full is None:
         raise QuantizationError(

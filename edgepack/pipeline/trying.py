@@ -95,12 +95,17 @@ def _engines(plan: Plan) -> tuple[Engine, ...]:
         return ()
 
 
-def attempts(hunt: Hunt) -> Attempt:
-    """Trials by measurement, each kept in the cache as soon as it is there."""
+def attempts(hunt: Hunt, *, searching: bool = True) -> Attempt:
+    """Trials by measurement, each kept in the cache as soon as it is there.
+
+    Args:
+        hunt: the search.
+        searching: whether there is a best so far to tell of.
+    """
     best: list[Trial] = []
 
     def attempt(number: int, candidate: Candidate, stage: str, samples: int) -> Trial:
-        _say(hunt, number, stage, front.best(best, hunt.goal))
+        _say(hunt, number, stage, front.best(best, hunt.goal) if searching else None)
         key = {**hunt.key, "candidate": candidate.model_dump_json(), "rows": str(samples)}
         try:
             trial, _ = hunt.session.cache.stage(
@@ -124,7 +129,7 @@ def _say(hunt: Hunt, number: int, stage: str, best: Trial | None) -> None:
     elif best is not None:
         what += f"; best so far {best.size_bytes} bytes, harm {best.harm:.4f}"
     total = hunt.plan.settings.search.trials
-    hunt.session.emit(Event(stage="search", message=what, done=number - 1, total=total))
+    hunt.session.emit(Event(stage="trials", message=what, done=number - 1, total=total))
 
 
 def _trial(hunt: Hunt, candidate: Candidate, samples: int, work: Path) -> Trial:

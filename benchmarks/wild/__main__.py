@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def main() -> None:
     wanted = _arguments()
-    models = find(wanted.folder, wanted.only)[: wanted.limit]
+    models = find(wanted.folder.resolve(), wanted.only)[: wanted.limit]
     if not models:
         sys.exit(f"{wanted.folder} holds no SavedModel")
     memory = Memory(wanted.out.with_suffix(".stock.json"), fresh=wanted.fresh)

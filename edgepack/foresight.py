@@ -182,7 +182,7 @@ def _int8(floats: Outlook, computed: Computation | None) -> Outlook:
     reason = ""
     if set(computed.control_flow) & LOOPS:
         named = ", ".join(computed.recurrent) or "a loop"
-        reason = f"{named}: the quantizer's static recipes fail on the WHILE operator"
+        reason = f"{named}: a loop stays float, so the file is mixed: the variant auto takes it"
     elif computed.stateful:
         reason = "inference assigns to variables, whose range no calibration sees"
     return Outlook(precision="int8", expected="unlikely" if reason else "likely", reason=reason)

@@ -96,7 +96,7 @@ def _outlook(facts):
         (
             _facts({"control_flow": ("While",), "recurrent": ("GRU",)}),
             ("likely", "unlikely"),
-            "GRU: the quantizer's static recipes fail",
+            "GRU: a loop stays float, so the file is mixed",
         ),
         (_facts({"control_flow": ("If",)}), ("likely", "likely"), ""),
         (_facts({"stateful": True}), ("likely", "unlikely"), "assigns to variables"),

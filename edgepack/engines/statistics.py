@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SHIFT = 19  # of a float32's bits: sign, eight of the exponent, four of the mantissa stay
 BINS = 1 << (32 - SHIFT)
 HALVES = 2
+MOST = 3e38  # what lies beyond stands for infinity, such as the padding of a maximum
 CHANNELS = 4096  # of a last dimension longer than this, no channels are told apart
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -35,7 +36,7 @@ class Summary:
         counts: values in each bin, [8192] int64.
         low: least finite value; infinity where there is none.
         high: largest finite value; minus infinity where there is none.
-        non_finite: values that are NaN or infinite.
+        non_finite: values that are NaN, infinite, or stand for infinity.
         channel_low: least value by index on the last dimension, [channels], or [0].
         channel_high: largest value by index on the last dimension.
     """
@@ -86,8 +87,8 @@ def nothing() -> Summary:
 def summarize(values: NDArray[np.float32]) -> Summary:
     """One tensor of one invocation."""
     flat = np.ascontiguousarray(values, np.float32).reshape(-1)
-    finite = np.isfinite(flat)
-    good = flat if finite.all() else flat[finite]
+    usable = np.abs(flat) <= MOST  # and not NaN
+    good = flat if usable.all() else flat[usable]
     low, high = (float(good.min()), float(good.max())) if good.size else (np.inf, -np.inf)
     channel_low, channel_high = _channels(values, clean=good.size == flat.size)
     return Summary(

@@ -31,9 +31,7 @@ def sounds(count: int, length: int, seed: int, spread: float) -> tuple[Array, La
 def _sound(kind: int, length: int, random: np.random.Generator) -> NDArray[np.float64]:
     """Low, middle and high tone, rising, falling, slow and fast tremolo, two tones at once."""
     time = np.arange(length) / RATE
-    tone = (
-        random.uniform(0.9, 1.1) * (350.0, 800.0, 1800.0, 500.0, 2200.0, 800.0, 800.0, 600.0)[kind]
-    )
+    tone = random.uniform(0.9, 1.1) * TONES[kind]
     phase, seconds = random.uniform(0, 2 * np.pi), length / RATE
     sweep = (0.0, 0.0, 0.0, 900.0, -900.0, 0.0, 0.0, 0.0)[kind] / seconds
     wave = np.sin(2 * np.pi * (tone * time + sweep * time**2) + phase)

@@ -1,7 +1,8 @@
 """Models that full int8 ruins, trained here from a seed: `python models.py DIR [NAME ...]`.
 
-Each is something that people do: a spectrogram inside the graph, channels that died in training,
-inputs that nobody normalized, recurrent layers. What is left is common layers that int8 suits.
+Each is something that people do: a spectrogram inside the graph, inputs that nobody normalized,
+recurrent layers; or, set by hand, what training can end in: channels that died. What is left is
+common layers that int8 suits.
 """
 
 from __future__ import annotations
@@ -81,10 +82,10 @@ def spectrogram(folder: Path) -> None:
 
 
 def dead_channels(folder: Path) -> None:
-    """A separable CNN in which some channels have died at a large constant value.
+    """A CNN in which some channels are dead at a large constant value.
 
-    They carry nothing, and the next layer has learned to subtract them; but a range that holds
-    them leaves the living channels a few steps of eight bits.
+    They are set so once it is trained: they carry nothing, and the next layer is made to subtract
+    them; but a range that holds them leaves the living channels a few steps of eight bits.
     """
     import tensorflow as tf
 

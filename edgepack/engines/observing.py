@@ -45,26 +45,33 @@ def observe(  # noqa: PLR0913, PLR0917 - one call of a worker
     """
     found: Halves = {}
     stateful = reader.read(Path(float_model)).stateful
+    runs = 0
     for name in _sharing(float_model, signature):
         model = TFLiteModel(path=float_model, sha256="", signature=name, stateful=stateful)
-        _observe(open_trace(model, split), split, range(start, stop), found)
-    if not found:
+        runs += _observe(open_trace(model, split), split, range(start, stop), found)
+    if runs and not found:
         raise QuantizationError("calibration observed no tensor", where=float_model)
     tensors = (TensorStatistics(name, (even, odd)) for name, (even, odd) in sorted(found.items()))
     statistics.save(tensors, target)
     return Statistics(samples=stop - start)
 
 
-def _observe(trace: Trace, split: SplitData, rows: range, found: Halves) -> None:
+def _observe(trace: Trace, split: SplitData, rows: range, found: Halves) -> int:
+    """Run every batch that begins among the rows; return how many did.
+
+    Batches begin at multiples of their size, so that they are the same whatever the shards are.
+    """
     arrays = {name: open_array(ref) for name, ref in split.inputs.items()}
     names = tuple(trace.activations())
-    for row in range(rows.start, rows.stop, trace.batch):
+    batches = range(-(-rows.start // trace.batch) * trace.batch, rows.stop, trace.batch)
+    for row in batches:
         trace(rows_of(arrays, row, trace.batch))
         for name in names:
             values = trace.tensor(name)
             if values is not None:
                 halves = found.setdefault(name, [nothing(), nothing()])
                 halves[row // trace.batch % 2] += summarize(values)
+    return len(batches)
 
 
 def _sharing(model: str, signature: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgepack.engines import statistics
-from edgepack.engines.statistics import BINS, SHIFT
+from edgepack.engines.statistics import NEGATIVE, SHIFT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +44,9 @@ def _extremes(whole: Summary) -> Range:
 
 
 def _percentiles(whole: Summary) -> Range:
-    return quantile(whole, 100 - PERCENTILE), quantile(whole, PERCENTILE)
+    """The extremes where all but the rarest values are zero: they are what the tensor says."""
+    found = quantile(whole, 100 - PERCENTILE), quantile(whole, PERCENTILE)
+    return found if any(found) else _extremes(whole)
 
 
 def quantile(whole: Summary, percentile: float) -> float:
@@ -58,17 +60,18 @@ def quantile(whole: Summary, percentile: float) -> float:
 def _ordered(whole: Summary) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The bins that hold anything, from the least value to the largest, with their counts."""
     filled = np.flatnonzero(whole.counts)
-    negative = filled >= BINS // 2
+    negative = filled >= NEGATIVE
     order = np.concatenate([filled[negative][::-1], filled[~negative]])
     return order, whole.counts[order]
 
 
 def _edges(bins: NDArray[np.int64] | np.int64, *, upper: bool) -> NDArray[np.float64]:
-    """The end of bins that is farther from (upper) or nearer to minus infinity."""
-    patterns = np.asarray(bins).astype(np.uint32) << np.uint32(SHIFT)
+    """The end of bins that is farther from (upper) or nearer to minus infinity; zero's are zero."""
+    places = np.asarray(bins)
+    patterns = places.astype(np.uint32) << np.uint32(SHIFT)
     away = patterns | np.uint32((1 << SHIFT) - 1)
-    positive = np.asarray(bins) < BINS // 2
-    chosen = np.where(positive == upper, away, patterns)
+    farther = ((places < NEGATIVE) == upper) & (places != 0)
+    chosen = np.where(farther, away, patterns)
     found = chosen.astype(np.uint32).view(np.float32).astype(np.float64)
     return np.clip(found, -LARGEST, LARGEST)
 
@@ -77,7 +80,8 @@ def _least_error(whole: Summary) -> Range:
     """The range whose 8-bit quantization has the least squared error.
 
     Of ranges shrunken towards 0 in equal steps, by the histogram: a value outside is off by its
-    distance to the range, one inside by a step's squared width over 12, as rounding is uniform.
+    distance to the range, one inside by a step's squared width over 12, as rounding is uniform,
+    and zero, which every affine scheme stores exactly, by nothing.
     """
     order, counts = _ordered(whole)
     middle = (_edges(order, upper=True) + _edges(order, upper=False)) / 2
@@ -87,7 +91,7 @@ def _least_error(whole: Summary) -> Range:
         ends = low * shrink, high * shrink
         off = middle - np.clip(middle, *ends)
         step = (ends[1] - ends[0]) / STEPS
-        error = float(counts @ np.where(off == 0, step**2 / 12, off**2))
+        error = float(counts @ np.where(off == 0, step**2 / 12 * (order != 0), off**2))
         if error < least:
             best, least = ends, error
     return best
@@ -129,13 +133,17 @@ def _bulk(summary: Summary) -> Range:
 
 
 def _apart(first: Range, second: Range) -> float:
-    """The difference of two ranges' widths, relative to the larger."""
-    widths = [high - low for low, high in (_with_zero(first), _with_zero(second))]
-    return abs(widths[0] - widths[1]) / max(widths) if max(widths) else 0.0
+    """The share of what two ranges span together that only one of them does."""
+    lows, highs = zip(_with_zero(first), _with_zero(second), strict=True)
+    both = max(highs) - min(lows)
+    return (both - (min(highs) - max(lows))) / both if both else 0.0
 
 
 def outliers(path: str) -> tuple[Finding, ...]:
-    """Tensors whose range is some few values': the extremes are four times the bulk's, or more."""
+    """Tensors whose range is some few values': the extremes are four times the bulk's, or more.
+
+    Not those whose bulk is zero: what they hold beside it, clipping would not spare.
+    """
     found = [_outlying(one) for one in statistics.load(Path(path))]
     return tuple(sorted((f for f in found if f), key=lambda f: (-f.ratio, f.name)))
 

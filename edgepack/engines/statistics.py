@@ -3,6 +3,7 @@
 A histogram is keyed by the leading bits of a float32: sign, exponent and four bits of the mantissa.
 Its bins are 1/16 of a power of two wide, so that a quantile is known within some 6 % of its value
 whatever the range is, and adding counts merges it, as in DDSketch (Masson, Rim and Lee, 2019).
+Zero has a bin of its own, whatever its sign; what is nearer to it than 2^-130 counts as zero.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 SHIFT = 19  # of a float32's bits: sign, eight of the exponent, four of the mantissa stay
 BINS = 1 << (32 - SHIFT)
+NEGATIVE = BINS // 2  # the first bin of a negative sign: minus zero's, and so empty
 HALVES = 2
 MOST = 3e38  # what lies beyond stands for infinity, such as the padding of a maximum
 CHANNELS = 4096  # of a last dimension longer than this, no channels are told apart
@@ -89,16 +91,23 @@ def summarize(values: NDArray[np.float32]) -> Summary:
     flat = np.ascontiguousarray(values, np.float32).reshape(-1)
     usable = np.abs(flat) <= MOST  # and not NaN
     good = flat if usable.all() else flat[usable]
-    low, high = (float(good.min()), float(good.max())) if good.size else (np.inf, -np.inf)
+    low, high = (good.min(), good.max()) if good.size else (np.inf, -np.inf)
     channel_low, channel_high = _channels(values, clean=good.size == flat.size)
     return Summary(
-        counts=np.bincount(good.view(np.uint32) >> SHIFT, minlength=BINS).astype(np.int64),
-        low=low,
-        high=high,
+        counts=_counts(good),
+        low=float(low) + 0.0,  # of two zeros that differ in sign, any may be the least
+        high=float(high) + 0.0,
         non_finite=int(flat.size - good.size),
         channel_low=channel_low,
         channel_high=channel_high,
     )
+
+
+def _counts(good: NDArray[np.float32]) -> NDArray[np.int64]:
+    counts = np.bincount(good.view(np.uint32) >> SHIFT, minlength=BINS).astype(np.int64)
+    counts[0] += counts[NEGATIVE]
+    counts[NEGATIVE] = 0
+    return counts
 
 
 def _channels(
@@ -107,7 +116,7 @@ def _channels(
     if values.ndim < 2 or values.shape[-1] > CHANNELS or not (clean and values.size):  # noqa: PLR2004
         return _NONE, _NONE
     rows = values.reshape(-1, values.shape[-1])
-    return rows.min(axis=0), rows.max(axis=0)
+    return rows.min(axis=0) + np.float32(0), rows.max(axis=0) + np.float32(0)
 
 
 @dataclass(frozen=True)
@@ -154,12 +163,10 @@ def load(path: Path) -> tuple[TensorStatistics, ...]:
     """What `save` wrote."""
     with np.load(path, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    names = arrays["names"].tobytes().decode().split("\0") if arrays["names"].size else []
     halves = list(_halves(arrays))
-    return tuple(
-        TensorStatistics(name, (halves[HALVES * place], halves[HALVES * place + 1]))
-        for place, name in enumerate(names)
-    )
+    names = arrays["names"].tobytes().decode().split("\0") if halves else []
+    pairs = zip(halves[::HALVES], halves[1::HALVES], strict=True)
+    return tuple(TensorStatistics(*one) for one in zip(names, pairs, strict=True))
 
 
 def _halves(arrays: Mapping[str, NDArray[Any]]) -> Iterable[Summary]:

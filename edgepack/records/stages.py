@@ -96,7 +96,7 @@ class TFLiteModel(Record):
 
 
 class Statistics(Record):
-    """Calibration statistics in `statistics.json`, of how many samples."""
+    """Calibration statistics in `statistics.npz`, of how many samples."""
 
     samples: int
 

@@ -5,26 +5,41 @@
 #                      [--lock edgepack.lock [--update-lock]] [--allow-failed]
 #                      [--extract DIR] [--target NAME] [--variant VARIANT ...]
 #
-# POSIX sh and what macOS and every Linux machine have: awk, cat, cmp, cp, date, dd, fold, head, mkdir,
-# mktemp, mv, od, rm, sed, sort, tail, tr, wc; sha256sum or shasum or openssl; openssl where a key is given.
+#   --key KEY.pub      a public key in PEM; a bundle must be signed by one of those that are given
+#   --unsigned         instead of a key: finds damage, and cannot find forgery
+#   --lock FILE        refuse a bundle that is older than this file says
+#   --update-lock      then write into it that this one was taken
+#   --allow-failed     take a bundle that its own gate refused
+#   --extract DIR      put the members there; DIR is replaced as a whole, or not at all
+#   --target NAME      of the models, only those that the bundle has for this target
+#   --variant VARIANT  of the models, only this one; may be repeated
+#
+# Without options it reads EDGEPACK_BUNDLE, EDGEPACK_KEY, EDGEPACK_LOCK and EDGEPACK_TARGET. In a
+# run-script phase of Xcode it makes the phase's output files, each of which ends in a member's name
+# (manifest.json, labels.txt, int8.tflite); where there are none, a folder of the release's name among
+# the app's resources.
+#
 # Exit codes: 0 the bundle holds; 2 usage (no such file, bad key, bad lock file, disk); 4 refused.
-# Messages start with "error: ", "warning: " or "note: ", which Xcode shows in its issue navigator.
+# Messages start with "error: ", "warning: " or "note: ", which Xcode shows beside the build.
+
+# POSIX sh with 64-bit arithmetic, and what macOS and every Linux machine have: awk, cat, cmp, cp, date,
+# dd, fold, grep, head, mkdir, mktemp, mv, od, rm, sed, sort, tail, tr, wc, openssl, and for digests one
+# of sha256sum, shasum and openssl. What was heeded, so that BSD, GNU and BusyBox do the same:
+#   - no option that only one of them has: mktemp takes a whole template; openssl does base64, folded at
+#     64 columns because old ones fail at long lines; wc pads its numbers on BSD;
+#   - head -c and mktemp -d are in all of them, though POSIX got them late or never; BSD's head refuses
+#     -c 0, so that empty members are never asked of it;
+#   - awk: no {n} in patterns (old mawk), numbers up to 4 GiB by %.0f (32-bit %d), and no bytes above 127
+#     made by awk itself (some make UTF-8 of them): those go through od as numbers, and come back by the
+#     shell's printf %b;
+#   - no local, no arrays, no pipefail: what a pipeline leaves is looked at instead, and a truncated
+#     note of it is refused.
 #
-# What was heeded, so that BSD tools (macOS), GNU and BusyBox do the same:
-#   - no option that only one of them has: mktemp takes a whole template, cmp and mv no long options,
-#     base64 is openssl's, and folded at 64 columns because old ones fail at long lines;
-#   - head -c and mktemp -d are in all of them, though POSIX got them late or never; BSD's head
-#     refuses -c 0, so that empty members are never asked of it;
-#   - awk: no {n} in patterns (old mawk), no bytes above 127 made by awk itself (some awks make UTF-8
-#     of them): raw bytes go through od as numbers, and come back by the shell's printf '%b';
-#   - numbers up to 4 GiB are printed by %.0f (awks with 32-bit %d);
-#   - no local, no arrays, no pipefail: what a pipeline leaves is looked at instead.
-#
-# The archive is read here, not by unzip: members of a bundle are stored, so that extraction is
-# copying bytes, and an unzip that takes more than the one allowed form could not be held to it.
-# Every byte is compared with the form that names, sizes and CRCs allow. Not checked, and by edgepack
-# verify only: CRC-32 itself (SHA-256 is), Unicode's NFC, the time of the entries against the manifest,
-# labels.txt against the classes, and what the .tflite files say of themselves against the manifest.
+# The archive is read here and not by unzip: members of a bundle are stored, so that extraction is
+# copying bytes, and unzip takes more than the one form that is allowed. Every byte is compared with the
+# form that names, sizes and CRCs leave. Only edgepack verify checks CRC-32 itself (SHA-256 is checked
+# here), Unicode's NFC and case beyond ASCII (names that the file system takes for one are refused), the
+# time of the entries, labels.txt against the classes, and what the .tflite files say of themselves.
 
 set -u
 LC_ALL=C
@@ -660,7 +675,7 @@ to_base64() { # FILE
 
 holds() { # KEY: whether it made $work/signature, over what DSSE makes of $work/payload
     verdict=$({
-        printf 'DSSEv1 28 application/vnd.in-toto+json %d ' "$(wc -c <"$work/payload")"
+        printf 'DSSEv1 28 application/vnd.in-toto+json %d ' "$(($(wc -c <"$work/payload")))"
         cat "$work/payload"
     } | openssl dgst -sha256 -verify "$1" -signature "$work/signature" 2>/dev/null)
     [ "$verdict" = "Verified OK" ]
@@ -971,15 +986,16 @@ read_lock() {
     esac
 }
 
+others_locked() {
+    [ ! -e "$lock" ] || awk -F '[ ]' -v release="$release" 'NR > 1 && $1 != release' "$lock"
+}
+
 write_lock() {
     [ -n "$update_lock" ] || return 0
-    {
-        printf '%s\n' "$LOCK_HEAD"
-        {
-            [ ! -e "$lock" ] || awk -F '[ ]' -v release="$release" 'NR > 1 && $1 != release' "$lock"
-            printf '%s %s sha256:%s %s\n' "$release" "$sequence" "$sums_digest" "$version"
-        } | sort
-    } >"$work/lock" || misuse "$work: cannot be written"
+    others_locked >"$work/locked" || misuse "$work: cannot be written"
+    printf '%s %s sha256:%s %s\n' "$release" "$sequence" "$sums_digest" "$version" >>"$work/locked" ||
+        misuse "$work: cannot be written"
+    { printf '%s\n' "$LOCK_HEAD" && sort "$work/locked"; } >"$work/lock" || misuse "$work: cannot be written"
     ! cmp -s "$work/lock" "$lock" || return 0
     [ ! -h "$lock" ] || misuse "$lock: is a symbolic link, and will not be replaced"
     new=$lock.edgepack.$$
@@ -1001,7 +1017,7 @@ END
     while read -r number kind bytes padding name header; do
         member=$(printf '%b' "$name")
         ! is_left_out "$member" || continue
-        printf '%s %s\n' "$number" "$member" >&3
+        printf '%s %s\n' "$number" "$member" >&3 || misuse "$work: cannot be written"
     done <"$work/members" 3>"$work/copies"
 }
 
@@ -1104,7 +1120,7 @@ hand_out_outputs() {
 list_outputs() {
     i=0
     while [ "$i" -lt "${SCRIPT_OUTPUT_FILE_COUNT:-0}" ]; do
-        eval "printf '%s\n' \"\${SCRIPT_OUTPUT_FILE_$i-}\""
+        eval "printf '%s\n' \"\${SCRIPT_OUTPUT_FILE_$i-}\"" || return 1
         i=$((i + 1))
     done
     i=0

@@ -170,14 +170,15 @@ operand() { # PATH: one that no tool takes for an option
 # (mktemp -d: 0700); stage lies on the file system of the destination, so that moving is renaming.
 prepare() {
     scratch=${DERIVED_FILE_DIR:-${TMPDIR:-/tmp}}
-    [ -d "$scratch" ] || mkdir -p "$scratch" || misuse "$scratch: cannot be made"
-    work=$(mktemp -d "${scratch%/}/edgepack.XXXXXX") || misuse "$scratch: cannot be written"
+    [ -d "$scratch" ] || mkdir -p "$scratch" 2>/dev/null || misuse "$scratch: cannot be made"
+    work=$(mktemp -d "${scratch%/}/edgepack.XXXXXX" 2>/dev/null) || misuse "$scratch: cannot be written"
     destination
     stage=$work
     [ -z "$parent" ] || stage_beside "$parent"
 }
 
 cleanup() {
+    trap '' HUP INT TERM
     [ -z "$stage" ] || restore
     [ -z "$work" ] || rm -rf "$work"
     [ -z "$stage" ] || rm -rf "$stage"
@@ -225,7 +226,7 @@ stage_beside() { # PARENT, or the nearest directory above that is there
         *) above=. ;;
         esac
     done
-    stage=$(mktemp -d "${above%/}/.edgepack.XXXXXX") || misuse "$above: cannot be written"
+    stage=$(mktemp -d "${above%/}/.edgepack.XXXXXX" 2>/dev/null) || misuse "$above: cannot be written"
 }
 
 # A directory is replaced as a whole; so it must be empty, or what an earlier run has left.
@@ -973,9 +974,9 @@ read_lock() {
         NR == 1 { if ($0 != ENVIRON["HEAD"]) { print "head"; exit }; next }
         NF != 4 || $1 == "" || $4 == "" || /[\t\r\v\f]/ || ($1 in seen) ||
             $2 !~ /^(0|[1-9][0-9]*)$/ || length($2) > 16 || $2 + 0 > greatest + 0 ||
-            length($3) != 71 || substr($3, 1, 7) != "sha256:" || substr($3, 8) ~ /[^0-9a-f]/ { print "line " NR; exit }
+            length($3) != 71 || substr($3, 1, 7) != "sha256:" || substr($3, 8) ~ /[^0-9a-f]/ { print "line " NR; bad = 1; exit }
         { seen[$1] = $2 " " $3 }
-        END { if (NR == 0) print "head"; else if (release in seen) print seen[release] }' "$lock")
+        END { if (bad) exit; if (NR == 0) print "head"; else if (release in seen) print seen[release] }' "$lock")
     case $found in
     head*) misuse "$lock: is no edgepack.lock of version 1" ;;
     line*)
@@ -1000,7 +1001,7 @@ write_lock() {
     [ ! -h "$lock" ] || misuse "$lock: is a symbolic link, and will not be replaced"
     new=$lock.edgepack.$$
     (set -C && cat "$work/lock" >"$new") 2>/dev/null || misuse "$lock: cannot be written"
-    mv -f "$new" "$lock" || misuse "$lock: cannot be written"
+    mv -f "$new" "$lock" 2>/dev/null || misuse "$lock: cannot be written"
     printf 'note: %s: %s %s is sequence %s now; commit it\n' "$lock" "$release" "$version" "$sequence"
 }
 
@@ -1061,7 +1062,7 @@ hand_out_directory() {
     [ -n "$extract" ] || extract=$release
     check_replaceable "${parent%/}/$extract"
     tree=$stage/tree/$extract
-    mkdir -p "$tree" "$parent" || misuse "$parent: cannot be written"
+    mkdir -p "$tree" "$parent" 2>/dev/null || misuse "$parent: cannot be written"
     while read -r number member; do
         case $member in
         */*) [ -d "$tree/${member%/*}" ] || mkdir -p "$tree/${member%/*}" || misuse "$stage: cannot be written" ;;
@@ -1111,9 +1112,9 @@ hand_out_outputs() {
     while IFS= read -r output; do
         made=$((made + 1))
         case $output in
-        */*) [ -d "${output%/*}" ] || mkdir -p "${output%/*}" || misuse "$output: cannot be written" ;;
+        */*) [ -d "${output%/*}" ] || mkdir -p "${output%/*}" 2>/dev/null || misuse "$output: cannot be written" ;;
         esac
-        mv -f "$work/output$made" "$output" || misuse "$output: cannot be written"
+        mv -f "$work/output$made" "$output" 2>/dev/null || misuse "$output: cannot be written"
     done <"$work/outputs"
 }
 
@@ -1155,10 +1156,11 @@ report() {
 main() {
     configure "$@"
     trap cleanup EXIT
-    trap 'exit 129' HUP
-    trap 'exit 130' INT
-    trap 'exit 143' TERM
+    trap '' HUP INT TERM # or a directory could be made, and its name not be known yet
     prepare
+    trap 'cleanup; exit 129' HUP # not only exit: the signal may come when the other cleanup has just begun
+    trap 'cleanup; exit 130' INT
+    trap 'cleanup; exit 143' TERM
     read_keys
     read_end
     read_directory

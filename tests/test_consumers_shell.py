@@ -1,0 +1,1322 @@
+from __future__ import annotations
+
+import base64
+import json
+import os
+import random
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+import time
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import forged_bundles as forge
+import pytest
+from cryptography.hazmat.primitives.asymmetric import utils
+from forged_bundles import Record
+
+from edgepack.bundle import envelope, framing, keys, lock, parts
+from edgepack.files import sha256_bytes
+
+SCRIPT = Path(__file__).parents[1] / "edgepack" / "consumers" / "edgepack-verify.sh"
+TOOLS = "awk cat cmp cp date dd fold grep head mkdir mktemp mv od rm sed sort tail tr wc openssl".split()
+SHELLS = {
+    "dash": ["dash"],
+    "bash": ["bash", "--posix"],
+    "busybox": ["busybox", "sh"],
+    "zsh": ["zsh", "--emulate", "sh"],
+    "yash": ["yash", "--posixly-correct"],
+}
+AWKS = {"mawk": "mawk", "gawk": "gawk", "bwk": "original-awk"}
+MODEL = "models/int8.tflite"
+XCODE = ("SCRIPT_", "EDGEPACK_", "TARGET_BUILD", "UNLOCALIZED", "DERIVED_FILE")
+
+pytestmark = pytest.mark.skipif(
+    not shutil.which("openssl"), reason="openssl is not installed: it checks the signatures"
+)
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory):
+    """Our signer and somebody else's, with their public keys in a directory of files."""
+    directory = tmp_path_factory.mktemp("keys of the team")
+    signers = []
+    for name in ("ours", "theirs"):
+        private, public = keys.generate()
+        (directory / f"{name}.key").write_bytes(private)
+        (directory / f"{name}.pub").write_bytes(public.pem)
+        signers.append(keys.signer(str(directory / f"{name}.key"), None, lambda _: None))
+    return (*signers, directory)
+
+
+@pytest.fixture(scope="session")
+def ours(pair):
+    return pair[0]
+
+
+@pytest.fixture(scope="session")
+def theirs(pair):
+    return pair[1]
+
+
+@pytest.fixture(scope="session")
+def key(pair):
+    return pair[2] / "ours.pub"
+
+
+@pytest.fixture(scope="session")
+def whole(ours, tmp_path_factory):
+    """A small signed bundle."""
+    return forge.written(tmp_path_factory.mktemp("whole"), forge.manifest(), [ours])
+
+
+@pytest.fixture
+def here(tmp_path):
+    """A directory whose path has spaces, quotes and letters beyond ASCII."""
+    directory = tmp_path / "the app's model $(é)"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
+def bundle(here, whole):
+    path = here / "pets 1.2.3.zip"
+    path.write_bytes(whole)
+    return path
+
+
+def run(*arguments, shell="sh", cwd=None, path=None, user=None, **env):
+    """What the script answers: exit code, stdout and stderr in one."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(XCODE)}
+    told = kept | env | ({"PATH": str(path)} if path else {})
+    start = [shutil.which(SHELLS.get(shell, [shell])[0]), *SHELLS.get(shell, [shell])[1:]]
+    return subprocess.run(
+        [*start, SCRIPT, *arguments],
+        check=False,
+        cwd=cwd,
+        env={name: str(value) for name, value in told.items()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        timeout=60,
+        user=user,
+        text=True,
+        errors="surrogateescape",
+    )
+
+
+def holds(done):
+    return (done.returncode, "error:" in done.stdout) == (0, False) or done.stdout
+
+
+def files(directory):
+    """Contents by relative path of all that lies below a directory."""
+    found = (path for path in directory.rglob("*") if not path.is_dir())
+    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in found}
+
+
+def installed(names):
+    return [
+        pytest.param(
+            name,
+            marks=pytest.mark.skipif(
+                not shutil.which(program), reason=f"{program} is not installed"
+            ),
+        )
+        for name, program in names
+    ]
+
+
+each_shell = pytest.mark.parametrize(
+    "shell", installed((name, start[0]) for name, start in SHELLS.items())
+)
+
+
+def toolbox(directory, extra):
+    """A PATH with nothing but the tools that the script says it needs."""
+    directory.mkdir()
+    for name, program in {**{name: name for name in TOOLS}, **extra}.items():
+        (directory / name).symlink_to(shutil.which(program))
+    return directory
+
+
+# What holds
+
+
+@each_shell
+def test_a_signed_bundle_is_taken(shell, bundle, key, here, whole, ours):
+    done = run(bundle, "--key", key, "--extract", here / "taken", shell=shell)
+    assert holds(done) is True
+    assert f"pets 1.2.3 holds (sequence 7), signed by {ours.public.key_id[:16]}" in done.stdout
+    assert files(here / "taken") == forge.members(whole)
+    assert {path.name for path in here.iterdir()} == {"taken", bundle.name}
+
+
+@each_shell
+def test_a_changed_bundle_is_refused(shell, here, key, whole):
+    (here / "changed.zip").write_bytes(whole.replace(b"TFL3", b"TFL4"))
+    done = run(here / "changed.zip", "--key", key, "--extract", here / "taken", shell=shell)
+    assert done.returncode == 4
+    assert f"changed.zip: {MODEL}: bytes changed: SHA-256 is " in done.stdout
+    assert not (here / "taken").exists()
+
+
+@pytest.mark.parametrize("awk", installed(AWKS.items()))
+def test_any_awk_reads_it(awk, tmp_path, bundle, key, here, whole, ours):
+    path = toolbox(tmp_path / "bin", {"awk": AWKS[awk], "sha256sum": "sha256sum"})
+    found = forge.signed({**forge.members(whole), "vectors/ä b.bin": b"1"}, [ours])
+    odd = forge.signed(forge.said(found, attachments=["vectors/ä b.bin"]), [ours])
+    bundle.write_bytes(forge.zipped(odd))
+    assert holds(run(bundle, "--key", key, "--extract", here / "taken", path=path)) is True
+    assert files(here / "taken") == odd
+    bundle.write_bytes(forge.zipped({**odd, "extra": b""}))
+    done = run(bundle, "--key", key, path=path)
+    assert "extra: SHA256SUMS does not list it" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "digests", installed([(name, name) for name in ("sha256sum", "shasum", "openssl")])
+)
+def test_only_the_named_tools_are_needed(digests, tmp_path, bundle, key, here, whole):
+    path = toolbox(tmp_path / "bin", {digests: digests})
+    taken = here / "taken"
+    locked = ["--lock", here / "edgepack.lock", "--update-lock"]
+    assert holds(run(bundle, "--key", key, "--extract", taken, *locked, path=path)) is True
+    assert files(taken) == forge.members(whole)
+
+
+@pytest.mark.skipif(not shutil.which("busybox"), reason="busybox is not installed")
+def test_busybox_alone_is_enough_beside_openssl(tmp_path, bundle, key, here, whole):
+    path = tmp_path / "bin"
+    path.mkdir()
+    for name in ("sha256sum", *TOOLS):
+        (path / name).symlink_to(shutil.which("openssl" if name == "openssl" else "busybox"))
+    done = run(bundle, "--key", key, "--extract", here / "taken", shell="busybox", path=path)
+    assert holds(done) is True
+    assert files(here / "taken") == forge.members(whole)
+
+
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
+def test_shellcheck_finds_nothing():
+    done = subprocess.run(
+        ["shellcheck", "--shell=sh", SCRIPT], check=False, capture_output=True, text=True
+    )
+    assert done.stdout + done.stderr == ""
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8", "de_DE.UTF-8", "tr_TR.UTF-8", "nonsense", ""])
+def test_the_locale_changes_nothing(locale, bundle, key, here, whole):
+    done = run(bundle, "--key", key, "--extract", here / "taken", LC_ALL=locale, LANG=locale)
+    assert holds(done) is True
+    assert files(here / "taken") == forge.members(whole)
+
+
+def test_names_with_spaces_and_umlauts(here, ours, key, whole):
+    variant = "größe s"
+    found = forge.members(whole)
+    model = json.loads(found["manifest.json"])["models"][0]
+    model |= {"variant": variant, "path": f"models/{variant}.tflite"}
+    targets = [{"name": "ios", "variants": [variant], "platform": "ios", "runtime": None}]
+    found = forge.said(found, models=[model], targets=targets, attachments=["vectors/日 本.bin"])
+    found |= {f"models/{variant}.tflite": found.pop(MODEL), "vectors/日 本.bin": bytes(range(256))}
+    found = forge.signed(found, [ours])
+    path = here / "-o dd.zip"
+    path.write_bytes(forge.zipped(found))
+    chosen = ["--variant", variant, "--target", "ios"]
+    done = run("--key", key, "--extract", "-taken é", *chosen, "--", path.name, cwd=here)
+    assert holds(done) is True
+    assert files(here / "-taken é") == found
+
+
+def test_empty_and_large_members(here, ours, key, whole):
+    blobs = {f"vectors/{n}.bin": random.Random(n).randbytes(n) for n in (0, 1, 16_384, 3_000_001)}
+    found = forge.said({**forge.members(whole), **blobs}, attachments=sorted(blobs))
+    found = forge.signed(found, [ours])
+    (here / "b.zip").write_bytes(forge.zipped(found))
+    assert holds(run(here / "b.zip", "--key", key, "--extract", here / "taken")) is True
+    assert files(here / "taken") == found
+
+
+def test_many_signatures_and_keys(here, pair, whole):
+    ours, theirs, directory = pair
+    (here / "b.zip").write_bytes(forge.zipped(forge.signed(forge.members(whole), [ours, theirs])))
+    both = run(here / "b.zip", "--key", directory / "ours.pub", "--key", directory / "theirs.pub")
+    shown = sorted(one.public.key_id[:16] for one in (ours, theirs))
+    assert f"signed by {', '.join(shown)}" in both.stdout
+    one = run(here / "b.zip", "--key", directory / "theirs.pub")
+    assert holds(one) is True
+    assert (
+        f"note: not checked, for their keys were not given: the signatures by {ours.public.key_id[:16]}"
+        in one.stdout
+    )
+
+
+def test_an_unsigned_bundle_is_taken_only_when_that_is_asked_for(here, whole):
+    (here / "b.zip").write_bytes(forge.zipped(forge.unsigned(forge.members(whole))))
+    done = run(here / "b.zip", "--unsigned", "--extract", here / "taken")
+    assert holds(done) is True
+    assert "not checked by any key" in done.stdout
+
+
+def test_unknown_fields_are_ignored(here, ours, key, whole):
+    later = {
+        "later": {"schema_version": 9, 'a\\"b': ["failed", {"x": [[], {}]}, -1.5e-7, None, ""]}
+    }
+    found = forge.signed(forge.said(forge.members(whole), **later), [ours])
+    (here / "b.zip").write_bytes(forge.zipped(found))
+    assert holds(run(here / "b.zip", "--key", key)) is True
+
+
+def test_a_key_in_another_encoding_of_the_same_text(bundle, key, here):
+    text = key.read_text().replace("\n", "\r\n")
+    (here / "crlf.pub").write_text(f"a comment\n{text}\n\n", newline="")
+    assert holds(run(bundle, "--key", here / "crlf.pub")) is True
+
+
+# What is refused
+
+
+def test_another_key(bundle, pair):
+    done = run(bundle, "--key", pair[2] / "theirs.pub")
+    assert done.returncode == 4
+    assert (
+        f"not signed by the given key: its signatures are by {pair[0].public.key_id[:16]}"
+        in done.stdout
+    )
+
+
+TAMPERED = {
+    "unsigned": (
+        lambda found, _: forge.zipped(forge.unsigned(found)),
+        "not signed: a key was given, and the bundle holds no signature",
+    ),
+    "extra": (
+        lambda found, _: forge.zipped({**found, "extra.txt": b""}),
+        "extra.txt: SHA256SUMS does not list it",
+    ),
+    "extra, listed and signed": (
+        lambda found, sign: forge.zipped(sign({**found, "extra.txt": b""})),
+        "extra.txt: not listed in the manifest",
+    ),
+    "extra signature": (
+        lambda found, _: forge.zipped({**found, "signatures/a.json": b""}),
+        "signatures/a.json: SHA256SUMS does not list it",
+    ),
+    "missing": (
+        lambda found, _: forge.zipped({k: v for k, v in found.items() if k != "labels.txt"}),
+        "labels.txt: missing; SHA256SUMS lists it",
+    ),
+    "missing, not listed and signed": (
+        lambda found, sign: forge.zipped(
+            sign({k: v for k, v in found.items() if k != "labels.txt"})
+        ),
+        "labels.txt: missing; the manifest calls for it",
+    ),
+    "no SHA256SUMS": (
+        lambda found, _: forge.zipped({k: v for k, v in found.items() if k != "SHA256SUMS"}),
+        "SHA256SUMS: missing",
+    ),
+    "no manifest": (
+        lambda found, sign: forge.zipped(
+            sign({k: v for k, v in found.items() if k != "manifest.json"})
+        ),
+        "manifest.json: missing",
+    ),
+    "changed": (
+        lambda found, _: forge.zipped({**found, "labels.txt": b"cat\ndog\n"}),
+        "labels.txt: bytes changed: SHA-256 is ",
+    ),
+    "changed, and listed so": (
+        lambda found, _: forge.zipped({**found, **forge.summed({**found, "labels.txt": b"dog\n"})}),
+        "is for other contents than SHA256SUMS lists",
+    ),
+    "changed, signed, and not in the manifest": (
+        lambda found, sign: forge.zipped(sign({**found, MODEL: b"another"})),
+        f"{MODEL}: sha256 is '",
+    ),
+    "renamed": (
+        lambda found, _: forge.zipped(
+            {**{k: v for k, v in found.items() if k != MODEL}, "models/int9.tflite": found[MODEL]}
+        ),
+        f"{MODEL}: missing; SHA256SUMS lists it",
+    ),
+    "renamed and signed": (
+        lambda found, sign: forge.zipped(
+            sign(
+                {
+                    **{k: v for k, v in found.items() if k != MODEL},
+                    "models/int9.tflite": found[MODEL],
+                }
+            )
+        ),
+        "models/int9.tflite: not listed in the manifest",
+    ),
+    "sums with another line": (
+        lambda found, _: forge.zipped({**found, "SHA256SUMS": found["SHA256SUMS"] + b"what\x1b\n"}),
+        "is for other contents than SHA256SUMS lists",
+    ),
+    "a name twice": (
+        lambda found, _: forge.forged([*forge.records(found), Record(MODEL.encode(), b"x")]),
+        f"'{MODEL}': the name is there a second time",
+    ),
+    "a name in other letters": (
+        lambda found, _: forge.zipped({**found, "Labels.TXT": b""}),
+        "'labels.txt': the name is there beside 'Labels.TXT'",
+    ),
+    "a name below a file": (
+        lambda found, _: forge.zipped({**found, "labels.txt/x": b""}),
+        "'labels.txt/x': lies below 'labels.txt', a file",
+    ),
+    "unsorted": (
+        lambda found, _: forge.forged(forge.records(found)[::-1]),
+        "the entries are not sorted by name",
+    ),
+    "symlink": (
+        lambda found, _: forge.forged(
+            forge.changed(found, MODEL, central={"attributes": 0o120777 << 16})
+        ),
+        f"{MODEL}: is a symbolic link, not a plain file",
+    ),
+    "directory": (
+        lambda found, _: forge.forged(
+            forge.changed(found, MODEL, central={"attributes": 0o040755 << 16})
+        ),
+        f"{MODEL}: is a directory, not a plain file",
+    ),
+    "device": (
+        lambda found, _: forge.forged(
+            forge.changed(found, MODEL, central={"attributes": 0o020644 << 16})
+        ),
+        f"{MODEL}: attributes is 564396032, 2175008768 expected",
+    ),
+    "compressed": (
+        lambda found, _: forge.forged(
+            forge.changed(found, MODEL, central={"method": 8}, local={"method": 8})
+        ),
+        f"{MODEL}: is compressed (method 8), and must be stored",
+    ),
+    "compressed in its local header": (
+        lambda found, _: forge.forged(forge.changed(found, MODEL, local={"method": 8})),
+        f"{MODEL}: its local header is not what the directory says: method",
+    ),
+    "encrypted": (
+        lambda found, _: forge.forged(forge.changed(found, MODEL, central={"flags": 0x0801})),
+        f"{MODEL}: is encrypted",
+    ),
+    "data descriptor": (
+        lambda found, _: forge.forged(forge.changed(found, MODEL, central={"flags": 0x0808})),
+        f"{MODEL}: has its size and CRC in a data descriptor",
+    ),
+    "overlap": (
+        lambda found, _: forge.forged(forge.changed(found, "labels.txt", central={"start": 0})),
+        "labels.txt: starts at byte 0, ",
+    ),
+    "gap": (
+        lambda found, _: forge.forged(forge.changed(found, "labels.txt", central={"start": 9999})),
+        " expected: bytes before it are no one's",
+    ),
+    "size too great": (
+        lambda found, _: forge.forged(
+            forge.changed(found, MODEL, central={"size": 2**31, "stored size": 2**31})
+        ),
+        "overlaps what is before it",
+    ),
+    "size too small": (
+        lambda found, _: forge.forged(
+            forge.changed(found, MODEL, central={"size": 9, "stored size": 9})
+        ),
+        "bytes before it are no one's",
+    ),
+    "two sizes": (
+        lambda found, _: forge.forged(forge.changed(found, MODEL, central={"stored size": 9})),
+        f"{MODEL}: stored size is 9, ",
+    ),
+    "another size in the local header": (
+        lambda found, _: forge.forged(
+            forge.changed(found, MODEL, local={"size": 9, "stored size": 9})
+        ),
+        f"{MODEL}: its local header is not what the directory says: stored size",
+    ),
+    "another name in the local header": (
+        lambda found, _: forge.forged(
+            forge.changed(found, MODEL, local_name=b"models/int9.tflite")
+        ),
+        f"{MODEL}: has another name in its local header",
+    ),
+    "another CRC in the local header": (
+        lambda found, _: forge.forged(forge.changed(found, MODEL, local={"CRC": 1})),
+        f"{MODEL}: its local header is not what the directory says: CRC",
+    ),
+    "other padding": (
+        lambda found, _: forge.zipped(found).replace(
+            b"\x00\x40" + bytes(100), b"\x00\x40" + b"\0\1" * 50, 1
+        ),
+        f"{MODEL}: is not padded as its alignment asks",
+    ),
+    "all sizes oversized": (
+        lambda found, _: forge.forged(
+            [
+                Record(one.name, one.data, central={"size": 2**32 - 1, "stored size": 2**32 - 1})
+                for one in forge.records(found)
+            ]
+        ),
+        "overlaps what is before it",
+    ),
+    "trailing": (
+        lambda found, _: forge.zipped(found) + b"\0",
+        "the zip does not end with its end record: it was cut short, or bytes were appended",
+    ),
+    "trailing, in a comment": (
+        lambda found, _: forge.forged(forge.records(found), {"comment": 3}) + b"hey",
+        "the zip does not end with its end record",
+    ),
+    "prepended": (
+        lambda found, _: b"#!/bin/sh\n" + forge.zipped(found),
+        "the zip's end record does not fit the file: bytes added or removed",
+    ),
+    "cut short": (
+        lambda found, _: forge.zipped(found)[:-30],
+        "the zip does not end with its end record: it was cut short, or bytes were appended",
+    ),
+    "cut out": (
+        lambda found, _: forge.zipped(found)[:100] + forge.zipped(found)[101:],
+        "the zip's end record does not fit the file: bytes added or removed",
+    ),
+    "a record too many": (
+        lambda found, _: forge.forged(forge.records(found), {"entries": 6, "entries here": 6}),
+        "record 6 of the directory is damaged",
+    ),
+    "a record too few": (
+        lambda found, _: forge.forged(forge.records(found), {"entries": 4, "entries here": 4}),
+        "the directory holds more than its 4 records",
+    ),
+    "too many entries": (
+        lambda _found, _: forge.zipped({f"{n:04}": b"" for n in range(1001)}),
+        "1001 entries, and 1000 are allowed",
+    ),
+    "empty": (lambda _found, _: b"", "0 bytes are too few or too many for a bundle"),
+    "no member": (lambda _found, _: forge.zipped({}), "SHA256SUMS: missing"),
+    "no zip": (lambda _found, _: b"TFL3" * 99, "not a zip archive"),
+    "a comment": (
+        lambda found, _: forge.forged(forge.changed(found, MODEL, central={"comment length": 1})),
+        "of the directory is damaged",
+    ),
+    "failed": (
+        lambda found, sign: forge.zipped(sign(forge.said(found, failed=True))),
+        "its gate refused this build, and somebody wrote it by --allow-failed",
+    ),
+    "expired": (
+        lambda found, sign: forge.zipped(sign(forge.said(found, expires="2026-01-02T03:04:05Z"))),
+        "expired on 2026-01-02T03:04:05Z",
+    ),
+    "schema version 2": (
+        lambda found, sign: forge.zipped(sign(forge.said(found, schema_version=2, failed="?"))),
+        "manifest.json: schema_version 2 is unknown here; a newer edgepack reads it",
+    ),
+    "no schema version": (
+        lambda found, sign: forge.zipped(sign(forge.said(found, schema_version=None))),
+        "manifest.json: schema_version: is not a number",
+    ),
+    "an odd expiry": (
+        lambda found, sign: forge.zipped(sign(forge.said(found, expires="tomorrow"))),
+        "manifest.json: expires: is not YYYY-MM-DDTHH:MM:SSZ",
+    ),
+    "an odd sequence": (
+        lambda found, sign: forge.zipped(sign(forge.said(found, sequence="7"))),
+        "manifest.json: sequence: is not a whole number up to 2^53 - 1",
+    ),
+    "a sequence too great": (
+        lambda found, sign: forge.zipped(
+            sign(
+                {
+                    **found,
+                    "manifest.json": found["manifest.json"].replace(
+                        b'"sequence":7', b'"sequence":9007199254740992'
+                    ),
+                }
+            )
+        ),
+        "manifest.json: sequence: is not a whole number up to 2^53 - 1",
+    ),
+    "failed said twice": (
+        lambda found, sign: forge.zipped(
+            sign(
+                {
+                    **found,
+                    "manifest.json": found["manifest.json"].replace(
+                        b'"failed":false', b'"failed":true,"failed":false'
+                    ),
+                }
+            )
+        ),
+        "manifest.json: not canonical JSON: a key is there twice",
+    ),
+    "a manifest cut short": (
+        lambda found, sign: forge.zipped(
+            sign({**found, "manifest.json": found["manifest.json"][:-1]})
+        ),
+        "manifest.json: not canonical JSON: it is cut short",
+    ),
+    "a manifest with a line end": (
+        lambda found, sign: forge.zipped(
+            sign({**found, "manifest.json": found["manifest.json"] + b"\n"})
+        ),
+        "manifest.json: not canonical JSON: a character is out of place",
+    ),
+    "a manifest without end": (
+        lambda found, sign: forge.zipped(sign({**found, "manifest.json": b"[" * 9999})),
+        "manifest.json: not canonical JSON: it is cut short",
+    ),
+    "a name that is a path": (
+        lambda found, sign: forge.zipped(sign(forge.said(found, name="../../pets"), "../../pets")),
+        "manifest.json: name: is not a name",
+    ),
+    "another release's name": (
+        lambda found, sign: forge.zipped(sign(forge.said(found, name="dogs"))),
+        "a signature is for 'pets'",
+    ),
+    "an attachment out of place": (
+        lambda found, sign: forge.zipped(
+            sign(forge.said({**found, "x.sh": b""}, attachments=["x.sh"]))
+        ),
+        "manifest.json: attachments: there is no place for 'x.sh' in a bundle",
+    ),
+    "a target of nothing": (
+        lambda found, sign: forge.zipped(
+            sign(forge.said(found, targets=[{"name": "ios", "variants": ["float16"]}]))
+        ),
+        "manifest.json: targets: ios takes ['float16'], which is not there",
+    ),
+    "no models": (
+        lambda found, sign: forge.zipped(sign(forge.said(found, models=[], targets=[]))),
+        "manifest.json: models: there are none",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", TAMPERED)
+def test_tampered_bundles_are_refused(kind, here, ours, key, whole):
+    make, message = TAMPERED[kind]
+    data = make(forge.members(whole), lambda found, name="pets": forge.signed(found, [ours], name))
+    (here / "b.zip").write_bytes(data)
+    (here / "taken").mkdir()
+    done = run(here / "b.zip", "--key", key, "--extract", here / "taken")
+    assert message in done.stdout
+    assert all(line.startswith(("error: ", "  ")) for line in done.stdout.splitlines())
+    assert done.returncode == 4
+    assert files(here) == {"b.zip": data}
+
+
+NAMES = {
+    b"/etc/passwd": "the name is absolute",
+    b"../x": "the name leads out of the archive",
+    b"a/../../x": "the name leads out of the archive",
+    b"models/..": "the name leads out of the archive",
+    b"a\\..\\x": "the name has a character that a file system forbids",
+    b"C:x": "the name has a character that a file system forbids",
+    b"a\nb": "the name has a character that a file system forbids",
+    b"a\x1b[2J": "the name has a character that a file system forbids",
+    b"a\0b": "the name has a character that a file system forbids",
+    b"models/": "the name is a directory's",
+    b"a//b": "the name has an empty or '.' part",
+    b"./x": "the name has an empty or '.' part",
+    b"-rf": "the name starts with '-'",
+    b"a./x": "a part of the name ends with a dot or a space",
+    b"x ": "a part of the name ends with a dot or a space",
+    b"models/NUL.tflite": "a part of the name is a device of Windows",
+    b"com1": "a part of the name is a device of Windows",
+    b"x" * 201: "the name is too long",
+    b"": "the name is empty",
+    b"\xff": "is not UTF-8",
+    b"\xc0\xaf": "is not UTF-8",
+    b"\xed\xa0\x80": "is not UTF-8",
+    b"a\xc3": "is not UTF-8",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_that_do_harm_are_refused(name, here, ours, key, whole):
+    listed = [*forge.records(forge.members(whole)), Record(name, b"x")]
+    (here / "b.zip").write_bytes(forge.forged(sorted(listed, key=lambda one: one.name)))
+    done = run(here / "b.zip", "--key", key, "--extract", here / "deep" / "taken")
+    assert NAMES[name] in done.stdout
+    assert "\x1b" not in done.stdout
+    assert done.returncode == 4
+    assert {path.name for path in here.iterdir()} == {"b.zip"}
+
+
+def test_a_zip_by_another_program_is_refused(here, key, whole):
+    with zipfile.ZipFile(here / "b.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in forge.members(whole).items():
+            archive.writestr(name, data)
+    done = run(here / "b.zip", "--key", key)
+    assert done.returncode == 4
+    assert f"{MODEL}: is compressed (method 8), and must be stored" in done.stdout
+
+
+# Signatures
+
+
+def enveloped(found, ours, **changes):
+    """The members, with another envelope by our key."""
+    name = envelope.member(ours.public.key_id)
+    made = envelope.read(found[name])
+    values = {
+        "payload": made.payload,
+        "signature": made.signature,
+        "key_id": made.key_id,
+        **changes,
+    }
+    return {**found, name: envelope.Envelope(**values).text()}
+
+
+def high_s(signature):
+    r, s = utils.decode_dss_signature(signature)
+    return utils.encode_dss_signature(r, keys.ORDER - s)
+
+
+def padded_r(signature):
+    length = signature[3]
+    inner = b"\x02" + bytes([length + 1]) + b"\0" + signature[4:]
+    return b"\x30" + bytes([len(inner)]) + inner
+
+
+def resigned(found, ours, change):
+    """The members, with a payload that is changed and then signed."""
+    made = envelope.read(found[envelope.member(ours.public.key_id)])
+    payload = change(made.payload)
+    head = f"DSSEv1 28 application/vnd.in-toto+json {len(payload)} ".encode()
+    return enveloped(found, ours, payload=payload, signature=ours.signature(head + payload))
+
+
+def slack(text):
+    """The same signature in another base64: bits that no byte needs."""
+    start = text.index(b'"sig":"') + 7
+    end = text.index(b'"', start)
+    sig = text[start:end]
+    last = len(sig.rstrip(b"=")) - 1
+    letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    other = letters[letters.index(sig[last]) ^ 1]
+    changed = sig[:last] + bytes([other]) + sig[last + 1 :]
+    return text[:start] + changed + text[end:]
+
+
+NOT_HELD = "does not hold: the contents or the signature were changed"
+NOT_CANONICAL = "is not in canonical form"
+OTHER_CONTENTS = "is for other contents than SHA256SUMS lists"
+FORMS = {
+    "a bit of the signature": (
+        lambda f, o, m: enveloped(f, o, signature=m.signature[:-1] + b"\1"),
+        NOT_HELD,
+    ),
+    "a bit of the payload": (
+        lambda f, o, m: enveloped(f, o, payload=m.payload.replace(b"files", b"filez")),
+        NOT_HELD,
+    ),
+    "nothing signed": (lambda f, o, m: enveloped(f, o, payload=b""), NOT_HELD),
+    "no signature in it": (lambda f, o, m: enveloped(f, o, signature=b""), NOT_HELD),
+    "the greater s": (
+        lambda f, o, m: enveloped(f, o, signature=high_s(m.signature)),
+        NOT_CANONICAL,
+    ),
+    "another hint": (lambda f, o, m: enveloped(f, o, key_id="0" * 64), NOT_CANONICAL),
+    "a line end": (lambda f, o, m: {**f, name_of(o): f[name_of(o)] + b"\n"}, NOT_CANONICAL),
+    "a space": (lambda f, o, m: {**f, name_of(o): b" " + f[name_of(o)]}, NOT_CANONICAL),
+    "a second line": (lambda f, o, m: {**f, name_of(o): f[name_of(o)] + b"\nx"}, NOT_CANONICAL),
+    "a zero byte": (lambda f, o, m: {**f, name_of(o): f[name_of(o)] + b"\0"}, NOT_CANONICAL),
+    "empty": (lambda f, o, m: {**f, name_of(o): b""}, NOT_CANONICAL),
+    "binary": (lambda f, o, m: {**f, name_of(o): bytes(range(256)) * 99}, NOT_CANONICAL),
+    "another member": (
+        lambda f, o, m: resigned(f, o, lambda p: p.replace(b"int8", b"int9")),
+        OTHER_CONTENTS,
+    ),
+    "another root": (
+        lambda f, o, m: resigned(f, o, lambda p: p.replace(b'{"sha256":"', b'{"sha256":"0')),
+        OTHER_CONTENTS,
+    ),
+    "other words": (lambda f, o, m: resigned(f, o, lambda p: b"{}"), OTHER_CONTENTS),
+    "a payload with a line end": (
+        lambda f, o, m: resigned(f, o, lambda p: p + b"\n"),
+        OTHER_CONTENTS,
+    ),
+}
+
+
+def name_of(signer):
+    return envelope.member(signer.public.key_id)
+
+
+@pytest.mark.parametrize("kind", FORMS)
+def test_other_forms_of_a_signature_are_refused(kind, here, ours, key, whole):
+    make, message = FORMS[kind]
+    found = forge.members(whole)
+    (here / "b.zip").write_bytes(
+        forge.zipped(make(found, ours, envelope.read(found[name_of(ours)])))
+    )
+    done = run(here / "b.zip", "--key", key)
+    assert f"the signature by {ours.public.key_id[:16]} {message}" in done.stdout
+    assert done.returncode == 4
+
+
+def test_slack_in_base64_is_refused(here, ours, key, whole):
+    found = forge.members(whole)
+    text = slack(found[name_of(ours)])
+    sig = json.loads(text)["dsseEnvelope"]["signatures"][0]["sig"]
+    assert base64.b64decode(sig) == envelope.read(found[name_of(ours)]).signature
+    (here / "b.zip").write_bytes(forge.zipped({**found, name_of(ours): text}))
+    done = run(here / "b.zip", "--key", key)
+    assert NOT_CANONICAL in done.stdout
+    assert done.returncode == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text, ""),
+        (lambda text: text + b" ", NOT_CANONICAL),
+        (lambda text: text[:-1], NOT_CANONICAL),
+        (lambda _: b"{}", NOT_CANONICAL),
+    ],
+)
+def test_a_foreign_signature_must_have_the_form(change, message, here, pair, whole):
+    ours, theirs, directory = pair
+    both = forge.signed(forge.members(whole), [ours, theirs])
+    both[name_of(theirs)] = change(both[name_of(theirs)])
+    (here / "b.zip").write_bytes(forge.zipped(both))
+    done = run(here / "b.zip", "--key", directory / "ours.pub")
+    expected = f"the signature by {theirs.public.key_id[:16]} {message}"
+    assert (done.returncode, expected in done.stdout) == ((4, True) if message else (0, False))
+
+
+def test_a_foreign_signature_for_other_contents_is_refused(here, pair, whole):
+    ours, theirs, directory = pair
+    found = forge.members(whole)
+    other = forge.signed({**found, "labels.txt": b"x\n"}, [theirs])
+    (here / "b.zip").write_bytes(forge.zipped({**found, name_of(theirs): other[name_of(theirs)]}))
+    done = run(here / "b.zip", "--key", directory / "ours.pub")
+    assert f"the signature by {theirs.public.key_id[:16]} {OTHER_CONTENTS}" in done.stdout
+    assert done.returncode == 4
+
+
+def test_a_wrong_signature_by_one_of_two_given_keys_is_refused(here, pair, whole):
+    ours, theirs, directory = pair
+    both = forge.signed(forge.members(whole), [ours, theirs])
+    made = envelope.read(both[name_of(theirs)])
+    ill = envelope.Envelope(made.payload, made.signature[:-1] + b"\7", made.key_id)
+    (here / "b.zip").write_bytes(forge.zipped({**both, name_of(theirs): ill.text()}))
+    given = ["--key", directory / "ours.pub", "--key", directory / "theirs.pub"]
+    done = run(here / "b.zip", *given)
+    assert f"the signature by {theirs.public.key_id[:16]} {NOT_HELD}" in done.stdout
+    assert done.returncode == 4
+
+
+# Flips
+
+
+def structure(data):
+    """Offset and length of every field of the zip's headers."""
+    with zipfile.ZipFile(forge.io.BytesIO(data)) as archive:
+        infos = archive.infolist()
+    (start,) = framing.struct.unpack("<I", data[-6:-2])
+    spans = []
+    for info in infos:
+        name = len(info.filename.encode())
+        extra = int.from_bytes(data[info.header_offset + 28 : info.header_offset + 30], "little")
+        local = [*fields(framing.LOCAL.format), name, *([2, 2, 2, extra - 6] if extra else [])]
+        spans += placed(info.header_offset, local)
+        central = [*fields(framing.CENTRAL.format), name]
+        spans += placed(start, central)
+        start += sum(central)
+    return spans + placed(start, fields(framing.END.format))
+
+
+def fields(layout):
+    """Sizes of the fields of a header."""
+    counts = {"s": 1, "H": 2, "I": 4}
+    sizes, repeat = [], ""
+    for letter in layout.removeprefix("<"):
+        if letter.isdigit():
+            repeat += letter
+            continue
+        times = int(repeat or 1)
+        sizes += [times] if letter == "s" else [counts[letter]] * times
+        repeat = ""
+    return sizes
+
+
+def placed(at, sizes):
+    return [(at + sum(sizes[:number]), size) for number, size in enumerate(sizes)]
+
+
+def flipped(data, bit):
+    changed = bytearray(data)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
+
+
+def accepted(data, bits, key, directory):
+    """Of these flips those that are taken with other contents, and those that are taken at all."""
+    original = forge.members(data)
+
+    def take(bit):
+        path = directory / f"{bit}.zip"
+        path.write_bytes(flipped(data, bit))
+        done = run(path, "--key", key, "--extract", directory / f"{bit}")
+        path.unlink()
+        taken = files(directory / f"{bit}") if (directory / f"{bit}").exists() else None
+        assert (done.returncode, taken is None) in {(0, False), (4, True)}, done.stdout
+        return taken is not None and taken != original, taken is not None
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(zip(bits, pool.map(take, bits), strict=True))
+    return [bit for bit, (other, _) in answers if other], [
+        bit for bit, (_, any_) in answers if any_
+    ]
+
+
+def test_a_flip_in_any_structural_field_is_refused(whole, key, tmp_path):
+    draw = random.Random(5)
+    spans = structure(whole)
+    assert len(spans) == 5 * (12 + 18) + 4 + 8
+    bits = [8 * at + draw.randrange(8 * size) for at, size in spans if size]
+    assert accepted(whole, bits, key, tmp_path) == ([], [])
+
+
+def test_random_flips_are_refused(whole, key, tmp_path):
+    with_padding = random.Random(6).sample(range(8 * len(whole)), 60)
+    zeros = whole.index(bytes(1000))
+    end = zeros + len(whole[zeros:]) - len(whole[zeros:].lstrip(b"\0"))
+    rest = [bit for bit in range(8 * len(whole)) if not zeros <= bit // 8 < end]
+    bits = with_padding + random.Random(7).sample(rest, 240)
+    assert accepted(whole, sorted(set(bits)), key, tmp_path) == ([], [])
+
+
+# The lock file
+
+
+def released(here, ours, whole, sequence, **changes):
+    found = forge.signed(forge.said(forge.members(whole), sequence=sequence, **changes), [ours])
+    path = here / f"release {sequence}.zip"
+    path.write_bytes(forge.zipped(found))
+    return path, sha256_bytes(found[parts.SUMS])
+
+
+def locked(*lines):
+    return "".join(f"{line}\n" for line in [lock.HEAD, *lines])
+
+
+@each_shell
+def test_the_lock_file_refuses_older_releases(shell, here, ours, key, whole):
+    def verify(path, *more):
+        return run(path, "--key", key, "--lock", here / "my edgepack.lock", *more, shell=shell)
+
+    file = here / "my edgepack.lock"
+    ninth, digest = released(here, ours, whole, 9)
+    tenth, later = released(here, ours, whole, 10)
+    assert verify(ninth).returncode == 2
+    assert holds(verify(ninth, "--update-lock")) is True
+    assert file.read_text() == locked(f"pets 9 sha256:{digest} 1.2.3")
+    assert lock.read(file)["pets"].sequence == 9
+    assert holds(verify(tenth)) is True
+    assert holds(verify(ninth)) is True
+    assert holds(verify(tenth, "--update-lock")) is True
+    assert file.read_text() == locked(f"pets 10 sha256:{later} 1.2.3")
+    for more in ([], ["--update-lock"]):
+        done = verify(ninth, *more)
+        assert "sequence 9 is lower than 10 in edgepack.lock: an older release" in done.stdout
+        assert done.returncode == 4
+    assert file.read_text() == locked(f"pets 10 sha256:{later} 1.2.3")
+
+
+def test_two_releases_of_one_sequence_are_refused(here, ours, key, whole):
+    first, digest = released(here, ours, whole, 2**53 - 1)
+    (here / "l").write_text(locked(f"pets {2**53 - 1} sha256:{digest} 1.2.3"))
+    assert holds(run(first, "--key", key, "--lock", here / "l")) is True
+    second, _ = released(here, ours, whole, 2**53 - 1, license="MIT")
+    done = run(second, "--key", key, "--lock", here / "l", "--update-lock")
+    words = f"sequence {2**53 - 1} is the one in edgepack.lock, and the contents are not: two releases of one sequence"
+    assert words in done.stdout
+    assert done.returncode == 4
+
+
+def test_further_signatures_do_not_change_what_is_locked(here, pair, whole):
+    ours, theirs, directory = pair
+    path, digest = released(here, ours, whole, 4)
+    (here / "l").write_text(locked(f"pets 4 sha256:{digest} 1.2.3"))
+    path.write_bytes(forge.zipped(forge.signed(forge.members(path.read_bytes()), [ours, theirs])))
+    assert holds(run(path, "--key", directory / "ours.pub", "--lock", here / "l")) is True
+
+
+def test_the_lock_keeps_other_bundles_sorted(here, ours, key, whole):
+    path, digest = released(here, ours, whole, 4)
+    others = ["Pets 1 sha256:" + "a" * 64 + " 1.0.0", "pets-2 2 sha256:" + "b" * 64 + " 1.0.0"]
+    (here / "l").write_text(locked(*others))
+    done = run(path, "--key", key, "--lock", here / "l")
+    assert "pets is not in edgepack.lock" in done.stdout
+    assert done.returncode == 4
+    assert holds(run(path, "--key", key, "--lock", here / "l", "--update-lock")) is True
+    own = f"pets 4 sha256:{digest} 1.2.3"
+    assert (here / "l").read_text() == locked(others[0], own, others[1])
+    before = (here / "l").stat()
+    assert holds(run(path, "--key", key, "--lock", here / "l", "--update-lock")) is True
+    assert (here / "l").stat() == before or (here / "l").stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_a_lock_needs_a_sequence(here, ours, key, whole):
+    path, _ = released(here, ours, whole, None)
+    done = run(path, "--key", key, "--lock", here / "l", "--update-lock")
+    assert "no sequence: a lock needs one" in done.stdout
+    assert done.returncode == 4
+    assert not (here / "l").exists()
+    assert "(no sequence)" in run(path, "--key", key).stdout
+
+
+ENTRY = f"pets 4 sha256:{'a' * 64} 1.2.3"
+BAD_LOCKS = {
+    "": "is no edgepack.lock of version 1",
+    "pets 4\n": "is no edgepack.lock of version 1",
+    locked(ENTRY).replace("\n", "\r\n"): "is no edgepack.lock of version 1",
+    locked(ENTRY).replace("lock 1", "lock 2"): "is no edgepack.lock of version 1",
+    locked(ENTRY, ENTRY): ":3: is not NAME SEQUENCE",
+    locked(ENTRY, ""): ":3: is not NAME SEQUENCE",
+    locked(ENTRY.replace(" 4", "  4")): ":2: is not NAME SEQUENCE",
+    locked(ENTRY.replace(" 4", " 04")): ":2: is not NAME SEQUENCE",
+    locked(ENTRY.replace(" 4", " -4")): ":2: is not NAME SEQUENCE",
+    locked(ENTRY.replace(" 4", f" {2**53}")): ":2: is not NAME SEQUENCE",
+    locked(ENTRY.replace("aaaa", "AAAA")): ":2: is not NAME SEQUENCE",
+    locked(ENTRY.replace("aaaa", "aaa")): ":2: is not NAME SEQUENCE",
+    locked(ENTRY.replace("sha256", "sha512")): ":2: is not NAME SEQUENCE",
+    locked(ENTRY + " x"): ":2: is not NAME SEQUENCE",
+    locked(f"<<<<<<< ours\n{ENTRY}"): ":2: is not NAME SEQUENCE",
+}
+
+
+@pytest.mark.parametrize("text", BAD_LOCKS)
+def test_a_lock_file_that_is_none_is_a_mistake(text, bundle, key, here):
+    file = here / "edgepack.lock"
+    file.write_text(text, newline="")
+    for more in ([], ["--update-lock"]):
+        done = run(bundle, "--key", key, "--lock", file, *more)
+        assert BAD_LOCKS[text] in done.stdout
+        assert done.returncode == 2
+    assert file.read_text() == text.replace("\r", "") or "\r" in text
+
+
+@pytest.fixture
+def open_place(whole, key):
+    """A directory that another user can enter, with a bundle, a key and a lock file of root's."""
+    with tempfile.TemporaryDirectory(prefix="read only ") as name:
+        place = Path(name)
+        place.chmod(0o755)
+        (place / "b.zip").write_bytes(whole)
+        shutil.copy(key, place / "k.pub")
+        digest = sha256_bytes(forge.members(whole)[parts.SUMS])
+        (place / "edgepack.lock").write_text(locked(f"pets 6 sha256:{digest} 1.2.2"))
+        yield place
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as a user who may not write")
+def test_a_lock_in_a_read_only_directory(open_place):
+    before = files(open_place)
+    given = ["b.zip", "--key", "k.pub", "--lock", "edgepack.lock"]
+    script = open_place / "v.sh"
+    shutil.copy(SCRIPT, script)
+
+    def verify(*more):
+        return subprocess.run(
+            ["sh", "v.sh", *given, *more],
+            check=False,
+            cwd=open_place,
+            user=65534,
+            env={"PATH": os.environ["PATH"], "TMPDIR": "/tmp"},
+            capture_output=True,
+            text=True,
+        )
+
+    assert verify().returncode == 0
+    done = verify("--update-lock")
+    assert (done.returncode, done.stderr) == (2, "error: edgepack.lock: cannot be written\n")
+    done = verify("--extract", "taken")
+    assert done.returncode == 2
+    assert "error: .: cannot be written" in done.stderr
+    script.unlink()
+    assert files(open_place) == before
+
+
+# Usage
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "no bundle is named"),
+        (["absent.zip", "--key", "k.pub"], "absent.zip: there is no such file"),
+        (["b.zip"], "no key is named"),
+        (["b.zip", "--key"], "--key needs a value"),
+        (["b.zip", "--key="], "--key needs a value"),
+        (["b.zip", "--key", "k.pub", "--unsigned"], "--key and --unsigned contradict each other"),
+        (["b.zip", "--key", "absent.pub"], "absent.pub: cannot be read"),
+        (["b.zip", "--key", "b.zip"], "b.zip: is no public key"),
+        (["b.zip", "--key", "k.key"], "is a private key, and a public one is asked for"),
+        (["b.zip", "--key", "rsa.pub"], "rsa.pub: is not on the curve P-256"),
+        (["b.zip", "--key", "p384.pub"], "p384.pub: is not on the curve P-256"),
+        (["b.zip", "c.zip", "--key", "k.pub"], "one bundle at a time: b.zip, and c.zip"),
+        (["b.zip", "--key", "k.pub", "--update-lock"], "no lock file is named"),
+        (["b.zip", "--key", "k.pub", "--lock", "absent"], "absent: there is no such lock file"),
+        (["b.zip", "--key", "k.pub", "--lock", "."], ".: cannot be read"),
+        (["b.zip", "--key", "k.pub", "--whatever"], "there is no option --whatever"),
+        ([".", "--key", "k.pub"], ".: is not a file that can be read"),
+        (["b.zip", "--key", "k.pub", "--variant", "int4"], "no variant int4 in the bundle"),
+        (
+            ["b.zip", "--key", "k.pub", "--target", "tv"],
+            "no variant is for target tv: the bundle has android",
+        ),
+        (["b.zip", "--key", "k.pub", "--extract", "."], "holds b.zip, which no bundle put there"),
+        (["b.zip", "--key", "k.pub", "--extract", "k.pub"], "k.pub: is not a directory"),
+        (["b.zip", "--key", "k.pub", "--extract", "k.pub/x"], "k.pub: cannot be"),
+        (
+            ["b.zip", "--key", "k.pub", "--extract", "x/.."],
+            "x/..: is not a directory that can be replaced",
+        ),
+    ],
+)
+def test_mistakes_of_usage(arguments, message, here, pair, whole):
+    (here / "b.zip").write_bytes(whole)
+    for name, source in {"k.pub": "ours.pub", "k.key": "ours.key"}.items():
+        shutil.copy(pair[2] / source, here / name)
+    for name, kind in {"rsa": "RSA", "p384": "EC -pkeyopt ec_paramgen_curve:P-384"}.items():
+        if f"{name}.pub" in arguments:
+            command = f"openssl genpkey -algorithm {kind} | openssl pkey -pubout -out {name}.pub"
+            subprocess.run(["sh", "-c", command], check=True, cwd=here, capture_output=True)
+    before = files(here)
+    done = run(*arguments, cwd=here)
+    assert message in done.stdout
+    assert done.stdout.startswith("error: ")
+    assert done.returncode == 2
+    assert files(here) == before
+
+
+def test_help():
+    done = run("--help")
+    assert done.returncode == 0
+    assert "--update-lock" in done.stdout
+    assert "shasum" not in done.stdout
+
+
+def test_a_failed_bundle_is_taken_when_that_is_asked_for(here, ours, key, whole):
+    found = forge.signed(forge.said(forge.members(whole), failed=True), [ours])
+    (here / "b.zip").write_bytes(forge.zipped(found))
+    done = run(here / "b.zip", "--key", key, "--allow-failed")
+    assert holds(done) is True
+    assert "warning: " in done.stdout
+
+
+def test_a_bundle_that_expires_later_is_taken(here, ours, key, whole):
+    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+    for expires, code in ((soon, 0), ("9999-12-31T23:59:59Z", 0), ("2000-01-01T00:00:00Z", 4)):
+        found = forge.signed(forge.said(forge.members(whole), expires=expires), [ours])
+        (here / "b.zip").write_bytes(forge.zipped(found))
+        assert run(here / "b.zip", "--key", key, TZ="Asia/Tokyo").returncode == code
+
+
+# The copies
+
+
+@pytest.fixture
+def several(here, ours):
+    """A bundle of three variants, of which a target takes two."""
+    variants = {
+        "float32": forge.bundle_samples.tiny_model(),
+        "int8": forge.bundle_samples.tiny_model(),
+        "f16": forge.bundle_samples.tiny_model(),
+    }
+    said = forge.bundle_samples.manifest_of(variants)
+    targets = (said.targets[0].model_copy(update={"name": "ios", "variants": ("int8", "f16")}),)
+    said = said.model_copy(update={"targets": (*said.targets, *targets)})
+    (here / "several.zip").write_bytes(forge.written(here, said, [ours]))
+    return here / "several.zip"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "models"),
+    [
+        ([], {"float32", "int8", "f16"}),
+        (["--target", "ios"], {"int8", "f16"}),
+        (["--target=android"], {"float32", "int8", "f16"}),
+        (["--variant", "int8"], {"int8"}),
+        (["--variant", "int8", "--variant=float32"], {"int8", "float32"}),
+        (["--variant", "f16", "--target", "ios"], {"f16"}),
+    ],
+)
+def test_only_chosen_models_are_handed_out(chosen, models, several, key, here):
+    assert holds(run(several, "--key", key, "--extract", here / "taken", *chosen)) is True
+    found = files(here / "taken")
+    assert {name for name in found if name.endswith(".tflite")} == {
+        f"models/{m}.tflite" for m in models
+    }
+    assert {"SHA256SUMS", "labels.txt", "manifest.json"} < found.keys()
+
+
+def test_a_variant_must_be_for_the_target(several, key):
+    done = run(several, "--key", key, "--target", "ios", "--variant", "float32")
+    assert "variant float32 is not for target ios" in done.stdout
+    assert done.returncode == 2
+
+
+def test_an_earlier_extraction_is_replaced_as_a_whole(several, bundle, key, here, whole):
+    taken = here / "deep" / "er" / "taken"
+    assert holds(run(several, "--key", key, "--extract", taken)) is True
+    (taken / ".DS_Store").touch()
+    assert holds(run(bundle, "--key", key, "--extract", f"{taken}/")) is True
+    assert files(taken) == forge.members(whole)
+    assert list(taken.parent.iterdir()) == [taken]
+
+
+def test_files_get_the_mode_that_the_umask_says(bundle, key, here):
+    command = f'umask 022; exec sh "{SCRIPT}" "$@"'
+    arguments = ["sh", bundle, "--key", key, "--extract", here / "taken"]
+    subprocess.run(["sh", "-c", command, *arguments], check=True, capture_output=True)
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (here / "taken").rglob("*.tflite")}
+    assert modes == {0o644}
+    assert stat.S_IMODE((here / "taken").stat().st_mode) == 0o755
+
+
+def test_what_somebody_put_into_the_directory_is_kept(bundle, key, here):
+    assert holds(run(bundle, "--key", key, "--extract", here / "taken")) is True
+    (here / "taken" / "notes.txt").write_text("mine")
+    done = run(bundle, "--key", key, "--extract", here / "taken")
+    assert "holds notes.txt, which no bundle put there" in done.stdout
+    assert (here / "taken" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+def test_killed_midway_it_leaves_all_or_nothing(
+    number, bundle, several, key, here, whole, tmp_path
+):
+    wholes = [None, forge.members(whole), forge.members(several.read_bytes())]
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    taken = here / "taken"
+    env = os.environ | {"TMPDIR": str(scratch)}
+    draw = random.Random(number)
+    for turn in range(12):
+        given = [(bundle, several)[turn % 2], "--key", key, "--extract", taken]
+        child = subprocess.Popen(
+            ["sh", SCRIPT, *given],
+            env=env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        time.sleep(draw.uniform(0.002, 0.12))
+        os.killpg(child.pid, number)
+        child.wait(timeout=20)
+        assert (files(taken) if taken.exists() else None) in wholes
+        if number != signal.SIGKILL:
+            assert list(scratch.iterdir()) == []
+            assert {path.name for path in here.iterdir()} <= {
+                "taken",
+                *(p.name for p in (bundle, several)),
+                "float32.in",
+                "int8.in",
+                "f16.in",
+                "written.zip",
+            }
+
+
+def test_two_runs_at_once_both_leave_it_whole(bundle, several, key, here, whole):
+    wholes = [forge.members(whole), forge.members(several.read_bytes())]
+    taken = here / "taken"
+    before = {path.name for path in here.iterdir()}
+    with ThreadPoolExecutor(4) as pool:
+        runs = [
+            pool.submit(run, path, "--key", key, "--extract", taken)
+            for path in (bundle, several) * 4
+        ]
+        assert [holds(one.result()) for one in runs] == [True] * 8
+    assert files(taken) in wholes
+    assert {path.name for path in here.iterdir()} == before | {"taken"}
+
+
+# In Xcode
+
+
+def phase(here, bundle, key, **more):
+    """The variables of a run-script phase."""
+    app = {
+        "TARGET_BUILD_DIR": here / "Build Products",
+        "UNLOCALIZED_RESOURCES_FOLDER_PATH": "Pets App.app",
+        "DERIVED_FILE_DIR": here / "Derived Sources",
+        "TMPDIR": here / "tmp",
+    }
+    (here / "tmp").mkdir(exist_ok=True)
+    return app | {"EDGEPACK_BUNDLE": bundle, "EDGEPACK_KEY": key, **more}
+
+
+def outputs(*paths):
+    named = {f"SCRIPT_OUTPUT_FILE_{number}": path for number, path in enumerate(paths)}
+    return {"SCRIPT_OUTPUT_FILE_COUNT": len(paths), **named}
+
+
+@each_shell
+def test_declared_outputs_are_made_and_nothing_else(shell, several, key, here):
+    app = here / "Build Products" / "Pets App.app"
+    declared = outputs(app / "int8.tflite", app / "labels.txt", app / "pets" / "manifest.json")
+    before = files(here)
+    for _ in range(2):
+        done = run(shell=shell, **phase(here, several, key, EDGEPACK_TARGET="ios", **declared))
+        assert holds(done) is True
+        made = {name: data for name, data in files(here).items() if name not in before}
+        found = forge.members(several.read_bytes())
+        assert made == {
+            "Build Products/Pets App.app/int8.tflite": found["models/int8.tflite"],
+            "Build Products/Pets App.app/labels.txt": found["labels.txt"],
+            "Build Products/Pets App.app/pets/manifest.json": found["manifest.json"],
+        }
+
+
+def test_outputs_of_a_file_list(several, key, here):
+    app = here / "Build Products" / "Pets App.app"
+    (here / "out.xcfilelist").write_text(f"# ours\n\n{app}/int8.tflite\n{app}/f16.tflite\n")
+    lists = {
+        "SCRIPT_OUTPUT_FILE_LIST_COUNT": 1,
+        "SCRIPT_OUTPUT_FILE_LIST_0": here / "out.xcfilelist",
+    }
+    assert holds(run(**phase(here, several, key, SCRIPT_OUTPUT_FILE_COUNT=0, **lists))) is True
+    assert set(files(app)) == {"int8.tflite", "f16.tflite"}
+
+
+def test_an_output_that_no_member_fits_is_a_mistake(several, key, here):
+    app = here / "Build Products" / "Pets App.app"
+    declared = outputs(app / "int8.tflite", app / "float32.tflite")
+    done = run(**phase(here, several, key, EDGEPACK_TARGET="ios", **declared))
+    assert "float32.tflite: is declared as an output, and no member is to go there" in done.stdout
+    assert done.returncode == 2
+    assert not app.exists()
+
+
+def test_refused_bundles_leave_outputs_as_they_were(here, key, whole):
+    (here / "b.zip").write_bytes(whole.replace(b"TFL3", b"TFL4"))
+    (here / "int8.tflite").write_bytes(b"old")
+    done = run(**phase(here, here / "b.zip", key, **outputs(here / "int8.tflite")))
+    assert done.returncode == 4
+    assert (here / "int8.tflite").read_bytes() == b"old"
+
+
+def test_without_declared_outputs_a_folder_of_the_release_is_made(bundle, key, here, whole):
+    for _ in range(2):
+        assert holds(run(**phase(here, bundle, key))) is True
+        assert files(here / "Build Products" / "Pets App.app" / "pets") == forge.members(whole)
+        assert [p.name for p in (here / "Build Products" / "Pets App.app").iterdir()] == ["pets"]
+    assert files(here / "Derived Sources") == files(here / "tmp") == {}
+
+
+def test_the_lock_of_the_environment_is_held(bundle, key, here):
+    (here / "edgepack.lock").write_text(locked(f"pets 8 sha256:{'a' * 64} 1.3.0"))
+    done = run(**phase(here, bundle, key, EDGEPACK_LOCK=here / "edgepack.lock"))
+    assert "sequence 7 is lower than 8 in edgepack.lock: an older release" in done.stdout
+    assert done.returncode == 4

@@ -39,7 +39,7 @@ SHELLS = {
 }
 AWKS = {"mawk": "mawk", "gawk": "gawk", "bwk": "original-awk"}
 TAMPERED = tampered.CONTENTS | tampered.MANIFESTS | tampered.ARCHIVES
-XCODE = ("SCRIPT_", "EDGEPACK_", "TARGET_BUILD", "UNLOCALIZED", "DERIVED_FILE")
+XCODE = ("SCRIPT_", "EDGEPACK_", "TARGET_BUILD", "UNLOCALIZED", "DERIVED_FILE", "TARGET_TEMP")
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("openssl"), reason="openssl is not installed: it checks the signatures"
@@ -858,6 +858,7 @@ def phase(here, bundle, key, **more):
         "TARGET_BUILD_DIR": here / "Build Products",
         "UNLOCALIZED_RESOURCES_FOLDER_PATH": "Pets App.app",
         "DERIVED_FILE_DIR": here / "Derived Sources",
+        "TARGET_TEMP_DIR": here / "Pets.build",
         "TMPDIR": here / "tmp",
     }
     (here / "tmp").mkdir(exist_ok=True)
@@ -865,8 +866,8 @@ def phase(here, bundle, key, **more):
 
 
 def outputs(*paths):
-    named = {f"SCRIPT_OUTPUT_FILE_{number}": path for number, path in enumerate(paths)}
-    return {"SCRIPT_OUTPUT_FILE_COUNT": len(paths), **named}
+    named = {f"SCRIPT_OUTPUT_FILE_{number}": path for number, path in enumerate((*paths, ""))}
+    return {"SCRIPT_OUTPUT_FILE_COUNT": len(named), **named}
 
 
 @each_shell
@@ -919,7 +920,8 @@ def test_without_declared_outputs_a_folder_of_the_release_is_made(bundle, key, h
         assert holds(run(**phase(here, bundle, key))) is True
         assert files(here / "Build Products" / "Pets App.app" / "pets") == forge.members(whole)
         assert [p.name for p in (here / "Build Products" / "Pets App.app").iterdir()] == ["pets"]
-    assert files(here / "Derived Sources") == files(here / "tmp") == {}
+    assert [*(here / "Pets.build").iterdir(), *(here / "tmp").iterdir()] == []
+    assert not (here / "Derived Sources").exists()
 
 
 def test_the_lock_of_the_environment_is_held(bundle, key, here):

@@ -167,9 +167,11 @@ operand() { # PATH: one that no tool takes for an option
 # ---------------------------------------------------------------- directories
 
 # `work` has notes and texts, `stage` the members, under numbers instead of names. Both are private
-# (mktemp -d: 0700); stage lies on the file system of the destination, so that moving is renaming.
+# (mktemp -d: 0700); stage lies on the file system of the destination, so that moving is renaming. In
+# Xcode both lie below TARGET_TEMP_DIR, which its script sandbox leaves open, on the volume of the
+# products; DERIVED_FILE_DIR it closes (swiftlang/swift-build, TaskProducerSandboxing.swift).
 prepare() {
-    scratch=${DERIVED_FILE_DIR:-${TMPDIR:-/tmp}}
+    scratch=${TARGET_TEMP_DIR:-${TMPDIR:-/tmp}}
     [ -d "$scratch" ] || mkdir -p "$scratch" 2>/dev/null || misuse "$scratch: cannot be made"
     work=$(mktemp -d "${scratch%/}/edgepack.XXXXXX" 2>/dev/null) || misuse "$scratch: cannot be written"
     destination
@@ -1120,8 +1122,10 @@ hand_out_outputs() {
 
 list_outputs() {
     i=0
+    output=''
     while [ "$i" -lt "${SCRIPT_OUTPUT_FILE_COUNT:-0}" ]; do
-        eval "printf '%s\n' \"\${SCRIPT_OUTPUT_FILE_$i-}\"" || return 1
+        eval "output=\${SCRIPT_OUTPUT_FILE_$i-}"
+        [ -z "$output" ] || printf '%s\n' "$output" || return 1
         i=$((i + 1))
     done
     i=0

@@ -186,6 +186,9 @@ def test_any_awk_reads_it(awk, tmp_path, bundle, key, here, whole, ours):
     bundle.write_bytes(forge.zipped({**odd, "extra": b""}))
     done = run(bundle, "--key", key, path=path)
     assert "extra: SHA256SUMS does not list it" in done.stdout
+    for expires, code in (("2099-01-01T00:00:00Z", 0), ("2020-01-01T00:00:00Z", 4)):
+        bundle.write_bytes(forge.zipped(forge.signed(forge.said(odd, expires=expires), [ours])))
+        assert run(bundle, "--key", key, path=path).returncode == code
 
 
 @pytest.mark.parametrize(

@@ -285,6 +285,7 @@ read_end() {
     case $end in
     [0-9]*) ;;
     many*) refuse "${end#many } entries, and $MAX_ENTRIES are allowed" ;;
+    '') misuse "the tools here do not work: tail, od or awk" ;;
     misfit) refuse "the zip's end record does not fit the file: bytes added or removed" ;;
     *)
         [ "$(head -c 2 "$bundle")" = PK ] || refuse "not a zip archive"
@@ -940,7 +941,7 @@ check_policy() {
             "Take the last release, or say --allow-failed here too."
         printf 'warning: %s: its gate refused this build; taken by --allow-failed\n' "$bundle" >&2
     fi
-    [ -z "$expires" ] || [ "$(date -u '+%Y-%m-%dT%H:%M:%SZ' | awk -v to="$expires" '{ print ($0 "") < (to "") }')" = 1 ] ||
+    [ -z "$expires" ] || date -u '+%Y-%m-%dT%H:%M:%SZ' | awk -v to="$expires" '{ exit !(($0 "") < (to "")) }' ||
         refuse "expired on $expires" "Fetch or build a newer release."
 }
 

@@ -75,14 +75,35 @@ class Table:
 
     def _field(self, number: int) -> int:
         """Where a field is stored, or 0 where it has its default."""
-        vtable = self.at - _unpack(self.buffer, self.at, "i")
-        if not 0 <= vtable < len(self.buffer):
-            raise CorruptError(f"the table at {self.at} has no vtable")
+        vtable = self._vtable()
         slot = 4 + 2 * number
         if slot >= _unpack(self.buffer, vtable, "H"):
             return 0
         offset = _unpack(self.buffer, vtable + slot, "H")
         return self.at + offset if offset else 0
+
+    def _vtable(self) -> int:
+        vtable = self.at - _unpack(self.buffer, self.at, "i")
+        if not 0 <= vtable < len(self.buffer):
+            raise CorruptError(f"the table at {self.at} has no vtable")
+        return vtable
+
+    def stored(self) -> dict[int, int]:
+        """Where each field is that does not have its default, by number."""
+        count = max(0, _unpack(self.buffer, self._vtable(), "H") - 4) // 2
+        self.budget.spend(count + self.end() - self.at)
+        places = ((number, self._field(number)) for number in range(count))
+        return {number: place for number, place in places if place}
+
+    def end(self) -> int:
+        """Where the table ends, without what it refers to."""
+        return self.at + _unpack(self.buffer, self._vtable() + 2, "H")
+
+    def raw(self, number: int, size: int) -> bytes:
+        """The bytes of a vector of elements of `size` bytes."""
+        at, length = self._vector(number, size)
+        self.budget.spend(length * size)
+        return bytes(self.buffer[at : at + length * size])
 
     def scalar(self, number: int, code: str, default: int = 0) -> int:
         """An integer or boolean; `code` is struct's."""

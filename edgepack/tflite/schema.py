@@ -293,7 +293,8 @@ class Quantization:
 class Operator:
     """Fields of Operator."""
 
-    CODE, INPUTS, OUTPUTS = range(3)
+    CODE, INPUTS, OUTPUTS, OPTIONS_TYPE, OPTIONS, CUSTOM_OPTIONS = range(6)
+    OPTIONS_2_TYPE, OPTIONS_2 = 11, 12
 
 
 class Buffer:

@@ -169,8 +169,16 @@ MANIFESTS: dict[str, tuple[Callable[[Members, Sign], bytes], str]] = {
         "manifest.json: not canonical JSON: a character is out of place",
     ),
     "brackets without end": (
-        lambda found, sign: zipped(sign({**found, "manifest.json": b"[" * 9999})),
-        "manifest.json: not canonical JSON: it is cut short",
+        lambda found, sign: zipped(sign({**found, "manifest.json": b"[" * (1 << 20)})),
+        "manifest.json: not canonical JSON: too many brackets",
+    ),
+    "a number without end": (
+        lambda found, sign: zipped(sign({**found, "manifest.json": b"1" * (1 << 20)})),
+        "manifest.json: schema_version: is not a number",
+    ),
+    "a text without end": (
+        lambda found, sign: zipped(sign({**found, "manifest.json": b'"' + b'\\"' * (1 << 20)})),
+        "manifest.json: not canonical JSON: a text is too long",
     ),
     "no JSON": (
         lambda found, sign: zipped(sign({**found, "manifest.json": bytes(range(256)) * 9})),

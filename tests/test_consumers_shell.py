@@ -4,6 +4,7 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import stat
@@ -35,7 +36,6 @@ SHELLS = {
     "bash": ["bash", "--posix"],
     "busybox": ["busybox", "sh"],
     "zsh": ["zsh", "--emulate", "sh"],
-    "yash": ["yash", "--posixly-correct"],
 }
 AWKS = {"mawk": "mawk", "gawk": "gawk", "bwk": "original-awk"}
 TAMPERED = tampered.CONTENTS | tampered.MANIFESTS | tampered.ARCHIVES
@@ -932,3 +932,72 @@ def test_the_lock_of_the_environment_is_held(bundle, key, here):
     done = run(**phase(here, bundle, key, EDGEPACK_LOCK=here / "edgepack.lock"))
     assert "sequence 7 is lower than 8 in edgepack.lock: an older release" in done.stdout
     assert done.returncode == 4
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+def test_in_xcode_it_touches_only_what_is_declared(several, key, here):
+    app = here / "Build Products" / "Pets App.app"
+    app.mkdir(parents=True)
+    log = here / "trace"
+    calls = "open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,unlink,unlinkat,link,linkat"
+    declared = phase(here, several, key, **outputs(app / "int8.tflite", app / "labels.txt"))
+    done = subprocess.run(
+        ["strace", "-f", "-xx", "-o", log, "-e", f"trace={calls}", "sh", SCRIPT],
+        check=False,
+        env={name: str(value) for name, value in (os.environ | declared).items()},
+        capture_output=True,
+    )
+    if b"strace: " in done.stderr:
+        pytest.skip("strace may not trace here")
+    names = re.findall(r'"((?:\\x[0-9a-f]{2})*)"', log.read_text())
+    paths = {bytes.fromhex(name.replace("\\x", "")).decode() for name in names}
+    ours = {Path(path) for path in paths if path.startswith(f"{here}/")}
+    work = here / "Pets.build"
+    outside = {path for path in ours if work not in path.parents}
+    assert outside - {work} == {several, app / "int8.tflite", app / "labels.txt"}
+    assert sorted(files(app)) == ["int8.tflite", "labels.txt"]
+
+
+# The docs
+
+
+def blocks(start, end):
+    """The code of a section of docs/ios.md, a string for each block."""
+    text = (SCRIPT.parents[2] / "docs" / "ios.md").read_text()
+    section = text[text.index(start) : text.index(end)]
+    found = re.findall(r"(?:^    .*\n)+", section, re.MULTILINE)
+    return [block.replace("\n    ", "\n").lstrip() for block in found]
+
+
+def test_the_docs_work_from_an_empty_directory(tmp_path, whole, key):
+    path = toolbox(tmp_path / "bin", {"sh": "sh", "sha256sum": "sha256sum"})
+    app = tmp_path / "My App"
+    (app / "Models").mkdir(parents=True)
+    shutil.copy(SCRIPT, app / "Models")
+    (app / "Models" / "pets-1.2.3.zip").write_bytes(whole)
+    shutil.copy(key, app / "Models" / "release.pub")
+    (commands,) = blocks("## Check it by hand", "| exit code |")
+    assert commands.count("edgepack-verify.sh") == 2
+    done = subprocess.run(
+        ["sh", "-ec", commands], check=False, cwd=app, env={"PATH": str(path)}, capture_output=True
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert files(app / "Models" / "out") == forge.members(whole)
+    inputs, made, script = blocks("## In Xcode", "Each output is")
+    values = {
+        "$(SRCROOT)": str(app),
+        "$(TARGET_BUILD_DIR)": str(tmp_path / "products"),
+        "$(UNLOCALIZED_RESOURCES_FOLDER_PATH)": "My App.app",
+    }
+    for name, value in values.items():
+        inputs, made = inputs.replace(name, value), made.replace(name, value)
+    told = {f"SCRIPT_INPUT_FILE_{n}": one for n, one in enumerate(inputs.splitlines())}
+    env = told | outputs(*made.splitlines()) | {"PATH": path, "TARGET_TEMP_DIR": tmp_path / "temp"}
+    subprocess.run(
+        ["sh", "-c", script], check=True, env={name: str(value) for name, value in env.items()}
+    )
+    assert set(files(tmp_path / "products" / "My App.app")) == {
+        "int8.tflite",
+        "labels.txt",
+        "manifest.json",
+    }

@@ -776,6 +776,7 @@ read_manifest() {
         function open(what,    path) {
             if (want != "value" && want != "first value") { bad("a value is out of place"); return }
             path = place()
+            if (depth > 99) { bad("too many brackets"); return }
             prefix[++depth] = path
             shape[depth] = what
             entries[depth] = 0
@@ -795,22 +796,29 @@ read_manifest() {
                 want = "colon"
             } else leaf("\"" value)
         }
-        function marks(line,    c) {
-            while (line != "" && !wrong) {
-                c = substr(line, 1, 1)
-                if (match(line, /^[-+.0-9A-Za-z]+/)) {
-                    c = substr(line, 1, RLENGTH)
-                    if (c !~ /^(true|false|null|-?[0-9][-+.0-9e]*)$/) bad("there is no such value")
-                    leaf(c)
-                }
-                else if (c == "{" || c == "[") open(c)
-                else if (c == "}") close_("{")
-                else if (c == "]") close_("[")
-                else if (c == ":" && want == "colon") want = "value"
-                else if (c == "," && want == "more") want = shape[depth] == "{" ? "key" : "value"
-                else bad("a character is out of place")
-                line = substr(line, length(c) + 1)
+        function bare(value) {
+            if (value !~ /^(true|false|null|-?[0-9][-+.0-9e]*)$/) bad("there is no such value")
+            leaf(value)
+        }
+        function mark(c) {
+            if (c == "{" || c == "[") open(c)
+            else if (c == "}") close_("{")
+            else if (c == "]") close_("[")
+            else if (c == ":" && want == "colon") want = "value"
+            else if (c == "," && want == "more") want = shape[depth] == "{" ? "key" : "value"
+            else bad("a character is out of place")
+        }
+        function marks(line,    i, n, c, start) {
+            n = length(line)
+            start = 1 # of the word that is being read: what stands before has been taken
+            for (i = 1; i <= n && !wrong; i++) {
+                c = substr(line, i, 1)
+                if (c ~ /[-+.0-9A-Za-z]/) continue
+                if (start < i) bare(substr(line, start, i - start))
+                start = i + 1
+                if (!wrong) mark(c)
             }
+            if (start <= n && !wrong) bare(substr(line, start))
         }
         BEGIN { want = "value" }
         part == "found" {
@@ -825,6 +833,7 @@ read_manifest() {
         wrong { next }
         inside {
             string = string $0
+            if (length(string) > 65536) bad("a text is too long")
             match($0, /\\*$/)
             if (RLENGTH % 2) string = string "\""
             else { inside = 0; text(string) }

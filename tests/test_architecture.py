@@ -28,7 +28,7 @@ STAGES = (
     | READERS
     | {"bundle", "cache", "config", "contract", "datasets", "engines", "foresight", "formats"}
     | {"gate", "inspection", "measure", "quantize", "repair", "report", "stats", "targets"}
-    | {"workers"}
+    | {"vectors", "workers"}
 )
 MAY_SEE: dict[str, set[str]] = {
     "errors": set(),
@@ -54,6 +54,7 @@ MAY_SEE: dict[str, set[str]] = {
     "cache": BASE | {"files"},
     "engines": BASE | READERS | {"files"},
     "measure": BASE | {"datasets", "engines", "files", "stats", "workers"},
+    "vectors": BASE | {"engines", "files"},
     "bundle": BASE | {"files", "tflite"},
     "inspection": BASE | READERS | {"bundle", "files", "foresight", "formats"},
     "pipeline": STAGES,
@@ -71,7 +72,7 @@ LOADED: dict[str, set[str]] = {
 }
 IN_FUNCTIONS: dict[str, set[str]] = {
     **LOADED,
-    "numpy": {"datasets", "engines", "measure", "stats"},
+    "numpy": {"datasets", "engines", "measure", "stats", "vectors"},
     "PIL": {"datasets"},
     "scipy": {"datasets", "measure", "stats"},
     "sklearn": {"measure", "stats"},
@@ -99,6 +100,10 @@ LOADED_BY_MODULE: dict[str, set[str]] = (
     | {
         f"edgepack.datasets.{name}": {"numpy"}
         for name in ("arrays", "audio", "decode", "decoders", "preprocess", "strings")
+    }
+    | {
+        f"edgepack.vectors.{name}": {"numpy"}
+        for name in ("codec", "comparison", "recording", "selection")
     }
     | {"edgepack.datasets.images": {"numpy", "PIL"}}
 )

@@ -38,6 +38,11 @@ MODULES = {
     "ai-edge-litert": "ai_edge_litert.interpreter",
     "tflite-runtime": "tflite_runtime.interpreter",
 }
+RESOLVERS = {
+    "default": "AUTO",
+    "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
+    "reference": "BUILTIN_REF",
+}
 
 
 class Session:
@@ -100,10 +105,21 @@ class Session:
         Raises:
             ShapeError: an input without dimensions is to take different values in one batch.
         """
-        for name, detail in self._graph.inputs.items():
-            rows = batch[name]
-            values = single_value(name, rows) if name in self._single else rows
-            self._graph.feed(name, quantize(values, detail))
+        for name, values in self.stored(batch).items():
+            self._graph.feed(name, values)
+
+    def stored(self, batch: Mapping[str, NDArray[Any]]) -> Arrays:
+        """Samples as the file's inputs take them: of their type, quantized where they are.
+
+        Raises:
+            ShapeError: as `feed` does.
+        """
+        return {
+            name: quantize(
+                single_value(name, batch[name]) if name in self._single else batch[name], detail
+            )
+            for name, detail in self._graph.inputs.items()
+        }
 
     def invoke(self) -> None:
         """Run once on what was fed."""
@@ -143,7 +159,7 @@ class Session:
             self.invoke()
             return self.outputs()
         except (RuntimeError, ValueError) as error:
-            raise _refusal(self._model, "fails on the samples", error) from error
+            raise refusal(self._model, "fails on the samples", error) from error
 
 
 def warm() -> None:
@@ -215,11 +231,11 @@ def open_session(model: TFLiteModel, split: SplitData) -> Session:
     try:
         return Session(model, shapes)
     except (RuntimeError, ValueError) as error:
-        raise _refusal(model, "cannot load it", error) from error
+        raise refusal(model, "cannot load it", error) from error
 
 
-def _refusal(model: TFLiteModel, what: str, error: Exception) -> RuntimeRefusalError:
-    """What the runtime said, after its name."""
+def refusal(model: TFLiteModel, what: str, error: Exception) -> RuntimeRefusalError:
+    """What the runtime said, after its name, as an error."""
     said = str(error).strip()[:LONGEST]
     return RuntimeRefusalError(f"{model.runtime} {what}: {said}", where=model.path)
 
@@ -244,4 +260,7 @@ def loaded(model: TFLiteModel) -> Any:
             if model.runtime == "tflite-runtime"
             else 'Install it with: pip install "edgepack[build]"',
         ) from error
-    return module.Interpreter(model_path=model.path, num_threads=model.threads)
+    resolver = getattr(module.OpResolverType, RESOLVERS[model.kernels])
+    return module.Interpreter(
+        model_path=model.path, num_threads=model.threads, experimental_op_resolver_type=resolver
+    )

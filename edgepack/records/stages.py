@@ -12,6 +12,8 @@ from edgepack.records.evidence import Drop, Interval, Latency, Memory
 from edgepack.records.facts import Repair
 from edgepack.records.recipe import Recipe
 
+Kernels = Literal["default", "builtin", "reference"]
+
 
 class FunctionPorts(Record):
     """Names of a function's tensors, in the order it takes and gives them."""
@@ -93,6 +95,11 @@ class TFLiteModel(Record):
     stateful: bool = False
     threads: int = 1
     runtime: Literal["ai-edge-litert", "tflite-runtime"] = "ai-edge-litert"
+    kernels: Kernels = Field(
+        "default",
+        description="default: with XNNPACK where the runtime has it; builtin: without; "
+        "reference: the plain kernels",
+    )
 
 
 class Statistics(Record):

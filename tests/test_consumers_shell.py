@@ -938,6 +938,7 @@ def test_the_lock_of_the_environment_is_held(bundle, key, here):
 def test_in_xcode_it_touches_only_what_is_declared(several, key, here):
     app = here / "Build Products" / "Pets App.app"
     app.mkdir(parents=True)
+    (here / "Pets.build").mkdir()
     log = here / "trace"
     calls = "open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,unlink,unlinkat,link,linkat"
     declared = phase(here, several, key, **outputs(app / "int8.tflite", app / "labels.txt"))

@@ -63,9 +63,10 @@ extract=''
 target=${EDGEPACK_TARGET-}
 variants='' # one a line
 
-# What was made: directories of this run only.
+# What was made: of this run only.
 work=''
 stage=''
+new_lock=''
 
 # ---------------------------------------------------------------- messages
 
@@ -151,6 +152,7 @@ check_options() {
     [ -n "$keys$unsigned" ] || misuse "no key is named: whose bundle this is cannot be checked" \
         "Name the public key by --key or in EDGEPACK_KEY; --unsigned finds damage only, not forgery."
     [ -z "$update_lock" ] || [ -n "$lock" ] || misuse "no lock file is named" "Name it by --lock edgepack.lock."
+    command -v openssl >/dev/null 2>&1 || misuse "there is no openssl here, and signatures need it"
     bundle=$(operand "$bundle")
     lock=$(operand "$lock")
     [ -e "$bundle" ] || misuse "$bundle: there is no such file"
@@ -182,6 +184,7 @@ prepare() {
 cleanup() {
     trap '' HUP INT TERM
     [ -z "$stage" ] || restore
+    [ -z "$new_lock" ] || rm -f "$new_lock"
     [ -z "$work" ] || rm -rf "$work"
     [ -z "$stage" ] || rm -rf "$stage"
 }
@@ -583,7 +586,6 @@ END
 read_key() { # PATH
     hint="Name the public key that edgepack keygen wrote, or one of: openssl pkey -pubout"
     { [ -f "$1" ] && [ -r "$1" ]; } || misuse "$1: cannot be read" "$hint"
-    command -v openssl >/dev/null 2>&1 || misuse "there is no openssl here, and signatures need it"
     while read -r line; do
         case $line in
         *'PRIVATE KEY'*) misuse "$1: is a private key, and a public one is asked for" "$hint" ;;
@@ -1011,9 +1013,10 @@ write_lock() {
     { printf '%s\n' "$LOCK_HEAD" && sort "$work/locked"; } >"$work/lock" || misuse "$work: cannot be written"
     ! cmp -s "$work/lock" "$lock" || return 0
     [ ! -h "$lock" ] || misuse "$lock: is a symbolic link, and will not be replaced"
-    new=$lock.edgepack.$$
-    (set -C && cat "$work/lock" >"$new") 2>/dev/null || misuse "$lock: cannot be written"
-    mv -f "$new" "$lock" 2>/dev/null || misuse "$lock: cannot be written"
+    new_lock=$lock.edgepack.$$
+    (set -C && cat "$work/lock" >"$new_lock") 2>/dev/null || misuse "$lock: cannot be written"
+    mv -f "$new_lock" "$lock" 2>/dev/null || misuse "$lock: cannot be written"
+    new_lock=''
     printf 'note: %s: %s %s is sequence %s now; commit it\n' "$lock" "$release" "$version" "$sequence"
 }
 

@@ -6,23 +6,26 @@ import importlib.util
 import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgepack.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from os import PathLike
 
+    from edgepack.bundle.keys import Signer
     from edgepack.pipeline.build import Request
     from edgepack.records.events import Event
     from edgepack.records.facts import SavedModelFacts, TFLiteFacts
     from edgepack.records.manifest import Manifest
-    from edgepack.records.report import BuildResult
+    from edgepack.records.report import BuildResult, BundleRef
     from edgepack.records.search import Sensitivity
     from edgepack.records.settings import Settings
-    from edgepack.records.verification import Verification
+    from edgepack.records.vectors import SelfTest
+    from edgepack.records.verification import KeyPair, Verification
 
 BUILD_PARTS = {  # module: distribution
     "tensorflow": "tensorflow",
@@ -41,6 +44,9 @@ def build(  # noqa: PLR0913 - each is an option of its own
     baseline: str | PathLike[str] | None = None,
     strict: bool = False,
     allow_failed: bool = False,
+    keys: Iterable[str] = (),
+    public_key: str | PathLike[str] | None = None,
+    passphrase: Callable[[str], bytes | None] | None = None,
     cache: str | PathLike[str] | None = None,
     no_cache: bool = False,
     verbose: bool = False,
@@ -56,6 +62,9 @@ def build(  # noqa: PLR0913 - each is an option of its own
         baseline: bundle of an earlier release, to compare with.
         strict: a check that the samples cannot decide fails the build.
         allow_failed: write the bundle all the same, marked as failed in its manifest.
+        keys: private keys that sign the bundle; see `sign`.
+        public_key: file with the public key of a command among them.
+        passphrase: asked for each encrypted key, by its name.
         cache: directory of stage results; EDGEPACK_CACHE or the user's cache directory by default.
         no_cache: neither take stage results from a cache nor keep them.
         verbose: let what TensorFlow and the interpreters print reach stderr.
@@ -70,9 +79,11 @@ def build(  # noqa: PLR0913 - each is an option of its own
     _require_build_parts()
     from edgepack.pipeline.build import build as run
 
+    signers = _signers(keys, public_key, passphrase)
     with _request(_settings(config), cache, on_event, no_cache=no_cache) as request:
         asked = replace(
             request,
+            signers=signers,
             baseline=Path(baseline) if baseline else None,
             strict=strict,
             allow_failed=allow_failed,
@@ -127,16 +138,133 @@ def _request(
         yield Request(settings=settings, cache=Cache(root), emit=on_event or _ignore)
 
 
-def verify(bundle: str | PathLike[str]) -> Verification:
-    """Check every byte of a bundle against its manifest. Needs neither TensorFlow nor NumPy.
+def verify(  # noqa: PLR0913 - each is an option of its own
+    bundle: str | PathLike[str],
+    *,
+    keys: Iterable[str | PathLike[str]] = (),
+    signature: str | PathLike[str] | None = None,
+    lock: str | PathLike[str] | None = None,
+    update_lock: bool = False,
+    allow_failed: bool = False,
+) -> Verification:
+    """Check every byte of a bundle, and whether it may be taken now. Needs no TensorFlow.
+
+    Args:
+        bundle: the file.
+        keys: public keys in PEM files; one of them must have signed. None: signatures are checked
+            for their form alone.
+        signature: a signature beside the bundle, of the directory that it unpacks to, as OpenSSF's
+            model-signing makes it.
+        lock: `edgepack.lock`, which knows the newest release that was taken.
+        update_lock: write into `lock` that this one was taken.
+        allow_failed: take a bundle that its own gate refused.
 
     Raises:
-        VerificationError: it is not whole; lists every difference.
-        UsageError: there is no such file.
+        VerificationError: it is not whole, not signed by a key, expired, older than the lock says,
+            or failed its gate; each has a class of its own.
+        UsageError: there is no such file, or a key or lock file that cannot be used.
     """
-    from edgepack.bundle.verify import verify as run
+    from edgepack.bundle.keys import public_key
+    from edgepack.bundle.trust import Policy, take
 
-    return run(Path(bundle))
+    policy = Policy(
+        now=datetime.now(UTC),
+        keys=tuple(public_key(Path(key)) for key in keys),
+        detached=Path(signature) if signature else None,
+        lock=Path(lock) if lock else None,
+        update_lock=update_lock,
+        allow_failed=allow_failed,
+    )
+    return take(Path(bundle), policy)
+
+
+def sign(  # noqa: PLR0913 - each is an option of its own
+    bundle: str | PathLike[str],
+    keys: Iterable[str],
+    *,
+    public_key: str | PathLike[str] | None = None,
+    output: str | PathLike[str] | None = None,
+    passphrase: Callable[[str], bytes | None] | None = None,
+    allow_failed: bool = False,
+) -> BundleRef:
+    """Add signatures to a bundle, which is checked whole before.
+
+    Args:
+        bundle: the file.
+        keys: private keys: paths of PEM files, `env:NAME` or `command:ARGUMENTS`.
+        public_key: file with the public key of a command.
+        output: where the signed bundle goes; by default it takes the place of the other.
+        passphrase: asked for each encrypted key, by its name.
+        allow_failed: sign a bundle that its own gate refused.
+
+    Raises:
+        KeyFileError: a key cannot be used.
+        VerificationError: the bundle does not hold, or failed its gate.
+        UsageError: it cannot be read or written.
+    """
+    from edgepack.bundle.contents import add_signatures
+
+    return add_signatures(
+        Path(bundle),
+        Path(output or bundle),
+        _signers(keys, public_key, passphrase),
+        allow_failed=allow_failed,
+    )
+
+
+def _signers(
+    keys: Iterable[str],
+    public_key: str | PathLike[str] | None,
+    passphrase: Callable[[str], bytes | None] | None,
+) -> tuple[Signer, ...]:
+    from edgepack.bundle.keys import signer
+
+    public = Path(public_key) if public_key else None
+    return tuple(signer(key, public, passphrase or _none) for key in keys)
+
+
+def keygen(path: str | PathLike[str], *, passphrase: bytes | None = None) -> KeyPair:
+    """Make a pair of keys for signing: the private one in `path`, the public one in `path`.pub.
+
+    Args:
+        path: of the private key, which only its owner may read. Nothing is replaced.
+        passphrase: encrypts the private key.
+
+    Raises:
+        UsageError: one of the files is there already.
+        OutputError: they cannot be written.
+    """
+    from edgepack.bundle.keypair import write
+
+    return write(Path(path), passphrase)
+
+
+def selftest(
+    bundle: str | PathLike[str],
+    *,
+    variants: Iterable[str] = (),
+    runtime: str | None = None,
+    threads: int = 1,
+) -> SelfTest:
+    """Verify a bundle, and replay its golden vectors on a runtime of this machine.
+
+    What does not answer as recorded is returned, not raised: the result's `passed` is False.
+
+    Args:
+        bundle: the file.
+        variants: names of those to replay; all that have vectors by default.
+        runtime: ai-edge-litert or tflite-runtime; by default the first that is installed.
+        threads: of the interpreter.
+
+    Raises:
+        VerificationError: the bundle is not whole, or its vectors are damaged.
+        UsageError: it has no vectors, or none of a variant.
+        MissingExtraError: there is no runtime to replay on.
+    """
+    from edgepack.pipeline.selftest import Asked
+    from edgepack.pipeline.selftest import selftest as run
+
+    return run(Asked(Path(bundle), tuple(variants), runtime, threads))
 
 
 def inspect(
@@ -176,6 +304,10 @@ def _require_build_parts() -> None:
             f"building needs {', '.join(missing)}, not installed here",
             hint='Install it with: pip install "edgepack[build]"',
         )
+
+
+def _none(_: str) -> None:
+    """Who has no passphrase."""
 
 
 def _ignore(_: Event) -> None:

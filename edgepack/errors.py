@@ -82,6 +82,18 @@ class VersionsError(UsageError):
     code = "ambiguous-versions"
 
 
+class KeyFileError(UsageError):
+    """A key cannot be read or used."""
+
+    code = "key"
+
+
+class LockError(UsageError):
+    """A lock file cannot be read, or is none."""
+
+    code = "lock"
+
+
 class GateError(EdgepackError):
     """A model was built and measured, and is over budget."""
 
@@ -94,6 +106,36 @@ class VerificationError(EdgepackError):
 
     exit_code = 4
     code = "verification"
+
+
+class UntrustedError(VerificationError):
+    """A bundle is not signed by the key that was given, or no longer what was signed."""
+
+    code = "untrusted"
+
+
+class ExpiredError(VerificationError):
+    """A bundle's day has passed."""
+
+    code = "expired"
+
+
+class RollbackError(VerificationError):
+    """A bundle is older than what an app has already taken."""
+
+    code = "rollback"
+
+
+class FailedBundleError(VerificationError):
+    """A bundle's own gate refused it, and it was shipped all the same."""
+
+    code = "failed-bundle"
+
+
+class SelfTestError(VerificationError):
+    """A model of a bundle does not answer the golden vectors as it did when it was built."""
+
+    code = "selftest"
 
 
 class ModelError(EdgepackError):

@@ -46,4 +46,13 @@ def schema(name: str) -> dict[str, Any]:
     kind, mode, title = _SCHEMAS[name]
     version = kind.model_fields["schema_version"].default if mode == "serialization" else 1
     head = {"$schema": DIALECT, "$id": f"urn:edgepack:schema:{name}:{version}", "title": title}
-    return {**kind.model_json_schema(mode=mode), **head}
+    found = kind.model_json_schema(mode=mode)
+    return {**(_open(found) if mode == "serialization" else found), **head}
+
+
+def _open(schema: Any) -> Any:
+    """A schema that lets later versions say more, as readers must."""
+    if isinstance(schema, dict):
+        kept = {k: v for k, v in schema.items() if (k, v) != ("additionalProperties", False)}
+        return {key: _open(value) for key, value in kept.items()}
+    return [_open(item) for item in schema] if isinstance(schema, list) else schema

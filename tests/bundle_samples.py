@@ -10,6 +10,7 @@ from edgepack.records.dataset import Preprocess, Resize
 from edgepack.records.evidence import Accuracy, Agreement, Drop, Interval, Metric, OutputHealth
 from edgepack.records.manifest import (
     DatasetEntry,
+    DigestSet,
     Manifest,
     ModelEntry,
     SourceEntry,
@@ -97,7 +98,7 @@ def model_entry(variant: str, data: bytes) -> ModelEntry:
         path=f"models/{variant}.tflite",
         precision=facts.precision,
         size_bytes=facts.size_bytes,
-        sha256=facts.sha256,
+        digest=DigestSet(sha256=facts.sha256),
         signatures=facts.signatures,
         ops=facts.ops,
         min_runtime_version=facts.min_runtime_version,
@@ -115,7 +116,7 @@ def manifest_of(models: dict[str, bytes], classes: tuple[str, ...] = CLASSES) ->
         version="1.2.3",
         failed=False,
         source=SourceEntry(
-            digest="ab" * 32,
+            digest=DigestSet(sha256="ab" * 32),
             size_bytes=1234,
             tags=("serve",),
             signature="serving_default",
@@ -128,7 +129,7 @@ def manifest_of(models: dict[str, bytes], classes: tuple[str, ...] = CLASSES) ->
         ),
         dataset=DatasetEntry(
             name="pets",
-            digest="cd" * 32,
+            digest=DigestSet(sha256="cd" * 32),
             seed=7,
             samples={"calibrate": 100, "tune": 0, "evaluate": 300},
             skipped=0,

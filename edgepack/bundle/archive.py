@@ -12,15 +12,18 @@ from edgepack.errors import OutputError, UsageError
 from edgepack.files import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    # What a member holds: bytes, a file, or what yields it in chunks.
+    Payload = bytes | Path | Callable[[], Iterator[bytes]]
 
-def write(entries: Mapping[str, bytes | Path], target: Path, *, epoch: int) -> None:
+
+def write(entries: Mapping[str, Payload], target: Path, *, epoch: int) -> None:
     """Write the one archive that `entries` and `epoch` determine, in bounded memory.
 
     Args:
-        entries: payload by member name: bytes, or a file to read them from.
+        entries: payload by member name.
         target: replaced when the archive is whole.
         epoch: time of every entry, seconds since 1970; clamped to 1980..2107.
 
@@ -32,7 +35,7 @@ def write(entries: Mapping[str, bytes | Path], target: Path, *, epoch: int) -> N
         write_to(file, entries, epoch=epoch)
 
 
-def write_to(file: BinaryIO, entries: Mapping[str, bytes | Path], *, epoch: int) -> None:
+def write_to(file: BinaryIO, entries: Mapping[str, Payload], *, epoch: int) -> None:
     """Write the archive into an empty seekable file; see `write`."""
     names = framing.archive_order(entries)
     if faults := reader.name_faults(names):
@@ -44,22 +47,20 @@ def write_to(file: BinaryIO, entries: Mapping[str, bytes | Path], *, epoch: int)
     file.write(directory)
 
 
-def extract(bundle: Path, directory: Path) -> None:
-    """Unpack a bundle below `directory`. Its framing is checked, its digests are not.
+def extract(file: BinaryIO, where: Path, directory: Path) -> None:
+    """Unpack an open bundle below `directory`. Its framing is checked, its digests are not.
 
     Raises:
         VerificationError: the framing is not a bundle's.
-        UsageError: it cannot be read.
         OutputError: `directory` cannot be written.
     """
-    with reader.opened(bundle) as file:
-        for entry in reader.entries(file, bundle):
-            with replace(directory / entry.name) as copy:
-                for chunk in reader.payload(file, entry):
-                    copy.write(chunk)
+    for entry in reader.entries(file, where):
+        with replace(directory / entry.name) as copy:
+            for chunk in reader.payload(file, entry):
+                copy.write(chunk)
 
 
-def _write_entry(file: BinaryIO, name: str, payload: bytes | Path, stamp: tuple[int, int]) -> Entry:
+def _write_entry(file: BinaryIO, name: str, payload: Payload, stamp: tuple[int, int]) -> Entry:
     entry = Entry(name, file.tell(), 0, 0)
     file.write(framing.local_header(entry, stamp))  # again below, once size and CRC are known
     size = crc = 0
@@ -74,9 +75,12 @@ def _write_entry(file: BinaryIO, name: str, payload: bytes | Path, stamp: tuple[
     return entry
 
 
-def _chunks(payload: bytes | Path) -> Iterator[bytes]:
+def _chunks(payload: Payload) -> Iterator[bytes]:
     if isinstance(payload, bytes):
         yield payload
+        return
+    if callable(payload):
+        yield from payload()
         return
     try:
         with payload.open("rb") as file:

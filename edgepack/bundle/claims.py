@@ -19,17 +19,20 @@ LATER = ("float_ops",)  # not in the manifests of earlier versions
 
 
 def member_faults(manifest: Manifest, names: AbstractSet[str]) -> Iterator[str]:
-    """Members that the manifest asks for and the bundle lacks, and the other way round."""
+    """Members that the manifest asks for and the bundle lacks, and the other way round.
+
+    Args:
+        manifest: what the bundle says.
+        names: its members, but for its signatures.
+    """
     wanted = {parts.MANIFEST, parts.SUMS, *(model.path for model in manifest.models)}
     if manifest.classes:
         wanted.add(parts.LABELS)
+    wanted.update(manifest.attachments)
     for name in sorted(wanted - names):
         yield f"{name}: missing; the manifest calls for it"
     for name in sorted(names - wanted):
-        if name == parts.SIGNATURE:
-            yield f"{name}: a signature, which this edgepack cannot check; a newer one can"
-        else:
-            yield f"{name}: not listed in the manifest"
+        yield f"{name}: not listed in the manifest"
 
 
 def inner_faults(manifest: Manifest) -> Iterator[str]:
@@ -45,6 +48,9 @@ def inner_faults(manifest: Manifest) -> Iterator[str]:
     for target in manifest.targets:
         if absent := sorted(set(target.variants) - counts.keys()):
             yield f"{parts.MANIFEST}: targets: {target.name} takes {absent}, which is not there"
+    for name in manifest.attachments:
+        if name not in {parts.PROVENANCE, parts.SBOM} and not name.startswith(parts.VECTORS):
+            yield f"{parts.MANIFEST}: attachments: there is no place for {name!r} in a bundle"
     if manifest.failed == manifest.verdict.passed:
         yield f"{parts.MANIFEST}: failed is {manifest.failed}, and so is verdict.passed"
 
@@ -52,7 +58,7 @@ def inner_faults(manifest: Manifest) -> Iterator[str]:
 def payload_faults(model: ModelEntry, size: int, sha256: str) -> Iterator[str]:
     """Where a model's size and digest differ from what its bytes have."""
     found = {"size_bytes": size, "sha256": sha256}
-    claimed = {"size_bytes": model.size_bytes, "sha256": model.sha256}
+    claimed = {"size_bytes": model.size_bytes, "sha256": model.digest.sha256}
     yield from _worded(model, found, claimed)
 
 

@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from edgepack.bundle.framing import archive_order
 from edgepack.errors import UsageError
-from edgepack.files import canonical_json
+from edgepack.files import canonical_json, sha256_bytes
 from edgepack.records.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 LABELS = "labels.txt"
-SIGNATURE = "signature.sigstore.json"  # reserved: SHA256SUMS will not list it
+VECTORS = "vectors/"
+PROVENANCE = "provenance.intoto.json"
+SBOM = "sbom.cdx.json"
 MODELS = "models/"
 SCHEMA_VERSION = 1
 _SUM = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
@@ -55,10 +57,11 @@ def read_manifest(data: bytes) -> tuple[Manifest | None, list[str]]:
     if fault := _version_fault(raw):
         return None, [fault]
     try:
-        manifest = Manifest.model_validate_json(data, strict=True)
+        # What a later edgepack adds to this version of the format is no fault.
+        manifest = Manifest.model_validate_json(data, strict=True, extra="ignore")
     except ValidationError as error:
         return None, [f"{MANIFEST}: {where}: {what}" for where, what in _schema_faults(error)]
-    return manifest, _canonical_faults(manifest, data)
+    return manifest, _canonical_faults(raw, data)
 
 
 def labels_text(classes: Sequence[str]) -> bytes:
@@ -96,13 +99,26 @@ def sums_text(digests: Mapping[str, str]) -> bytes:
     return "".join(f"{digests[name]}  {name}\n" for name in names).encode()
 
 
+def read_sums(data: bytes) -> dict[str, str]:
+    """Digests by member name, of those lines that are a digest and a name."""
+    lines = data.decode(errors="backslashreplace").removesuffix("\n").split("\n")
+    matches = (_SUM.fullmatch(line) for line in lines)
+    return {match[2]: match[1] for match in matches if match}
+
+
+def signed_digests(sums: bytes) -> dict[str, str]:
+    """What signatures sign: digests of all that SHA256SUMS lists and of itself, in order."""
+    digests = {**read_sums(sums), SUMS: sha256_bytes(sums)}
+    return {name: digests[name] for name in archive_order(digests)}
+
+
 def sums_faults(data: bytes, digests: Mapping[str, str]) -> list[str]:
     """Where `SHA256SUMS` differs from the digests of the members that it should list."""
     if data == sums_text(digests):
         return []
     lines = data.decode(errors="backslashreplace").removesuffix("\n").split("\n")
     matches = [_SUM.fullmatch(line) for line in lines]
-    listed = {match[2]: match[1] for match in matches if match}
+    listed = read_sums(data)
     faults = [
         f"{SUMS}: line {number} is not a digest, two spaces and a name"
         for number, match in enumerate(matches, 1)
@@ -144,10 +160,9 @@ def _schema_faults(error: ValidationError) -> Iterator[tuple[str, str]]:
         yield ".".join(map(str, fault["loc"])) or "the document", fault["msg"]
 
 
-def _canonical_faults(manifest: Manifest, data: bytes) -> list[str]:
-    """Fields that are absent stay absent: a later edgepack may know more of them."""
+def _canonical_faults(raw: Any, data: bytes) -> list[str]:
     try:
-        canonical = canonical_json(manifest.model_dump(mode="json", exclude_unset=True))
+        canonical = canonical_json(raw)
     except UsageError as error:
         return [f"{MANIFEST}: {error.message}"]
     if canonical == data:

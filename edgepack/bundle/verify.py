@@ -1,4 +1,8 @@
-"""Checks a bundle: every byte of it, against the canonical form and against its own manifest."""
+"""Checks a bundle: every byte of it, against the canonical form and against its own manifest.
+
+Signatures come first: where keys are given, nothing that a signature covers is interpreted before
+one of them holds.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +11,47 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
-from edgepack.bundle import claims, framing, parts, reader
-from edgepack.errors import ModelError, VerificationError
-from edgepack.records.verification import Verification
+from edgepack.bundle import claims, envelope, framing, parts, reader, signing
+from edgepack.errors import ModelError, UntrustedError, VerificationError
 from edgepack.tflite import reader as tflite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from edgepack.bundle.framing import Entry
+    from edgepack.bundle.keys import PublicKey
+    from edgepack.bundle.reader import Scan
+    from edgepack.bundle.signing import Signed
     from edgepack.records.facts import TFLiteFacts
     from edgepack.records.manifest import Manifest, ModelEntry
 
 MAX_TEXT = 16 << 20  # bytes of one member that is not a model
+MAX_SIGNATURE = 1 << 20
+MAX_SIGNATURES = 32
+HINT = "Do not ship it: build it again, or fetch it again from where it was built."
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A bundle that holds.
+
+    Args:
+        manifest: what it says.
+        digests: SHA-256 by member in the archive's order, but of signatures.
+        signatures: SHA-256 of the members that are signatures.
+        signed: what the signatures say.
+    """
+
+    manifest: Manifest
+    digests: Mapping[str, str]
+    signatures: Mapping[str, str]
+    signed: Signed
+
+    @property
+    def contents(self) -> str:
+        """SHA-256 of SHA256SUMS, and so of everything but the signatures."""
+        return self.digests[parts.SUMS]
 
 
 @dataclass(frozen=True)
@@ -32,37 +63,39 @@ class _Member:
     sha256: str
 
 
-def verify(path: Path) -> Verification:
-    """Check that a bundle is whole, canonical, and what its manifest says.
+def check(file: BinaryIO, where: Path, keys: Sequence[PublicKey] = ()) -> Checked:
+    """Check that an open bundle is whole, canonical, signed and what its manifest says.
 
     Needs no TensorFlow and no NumPy; memory is bounded by the largest model.
 
-    Raises:
-        VerificationError: it is not; lists every difference that was found.
-        UsageError: there is no such file, or it cannot be read.
-    """
-    with reader.opened(path) as file:
-        manifest = check(file, path)
-        file.seek(0)
-        return Verification(
-            path=str(path),
-            sha256=hashlib.file_digest(file, "sha256").hexdigest(),
-            size_bytes=file.tell(),
-            name=manifest.name,
-            version=manifest.version,
-            schema_version=manifest.schema_version,
-            failed=manifest.failed,
-            variants=tuple(model.variant for model in manifest.models),
-        )
-
-
-def check(file: BinaryIO, where: Path) -> Manifest:
-    """Do the work of `verify` on an open file.
+    Args:
+        file: the bundle.
+        where: what messages call it.
+        keys: one of them must have signed; none: signatures are checked for their form.
 
     Raises:
+        UntrustedError: it is not signed by a given key.
         VerificationError: it is not whole; lists every difference, each naming its member.
     """
-    return _judged(*_examine(file), where)
+    found = reader.scan(file)
+    if found.faults and not found.entries:
+        raise _refused(found.faults, where)
+    signed = _signed(file, found, keys)
+    if keys and signed.faults:
+        raise _untrusted(signed.faults, where)
+    members = {entry.name: _member(file, entry) for entry in found.entries}
+    manifest, faults = _examine(file, found, members)
+    faults += signed.faults
+    if manifest is None or faults or signed.names - {manifest.name}:
+        others = [f"a signature is for {name!r}" for name in sorted(signed.names)]
+        raise _refused(faults or others, where)
+    own = envelope.key_ids(members)
+    return Checked(
+        manifest,
+        {name: one.sha256 for name, one in members.items() if name not in own},
+        {name: members[name].sha256 for name in own},
+        signed,
+    )
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -74,25 +107,39 @@ def read_manifest(path: Path) -> Manifest:
     """
     with reader.opened(path) as file:
         entries = {entry.name: entry for entry in reader.entries(file, path)}
-        return _judged(*_manifest(file, entries.get(parts.MANIFEST)), path)
+        manifest, faults = _manifest(file, entries.get(parts.MANIFEST))
+        if manifest is None or faults:
+            raise _refused(faults, path)
+        return manifest
 
 
-def _judged(manifest: Manifest | None, faults: list[str], where: Path) -> Manifest:
-    if manifest is None or faults:
-        count = "one difference" if len(faults) == 1 else f"{len(faults)} differences"
-        raise VerificationError(
-            "\n  ".join((f"not a whole bundle: {count}", *faults)),
-            where=where,
-            hint="Do not ship it: build it again, or fetch it again from where it was built.",
-        )
-    return manifest
+def _refused(faults: Sequence[str], where: Path) -> VerificationError:
+    listed = tuple(dict.fromkeys(faults))
+    count = "one difference" if len(listed) == 1 else f"{len(listed)} differences"
+    return VerificationError(
+        "\n  ".join((f"not a whole bundle: {count}", *listed)), where=where, hint=HINT
+    )
 
 
-def _examine(file: BinaryIO) -> tuple[Manifest | None, list[str]]:
-    found = reader.scan(file)
-    if found.faults and not found.entries:
-        return None, list(found.faults)
-    members = {entry.name: _member(file, entry) for entry in found.entries}
+def _untrusted(faults: Sequence[str], where: Path) -> UntrustedError:
+    hint = "Ask whoever releases it which key signs, and check by a copy of the key that you trust."
+    return UntrustedError("\n  ".join(faults), where=where, hint=hint)
+
+
+def _signed(file: BinaryIO, found: Scan, keys: Sequence[PublicKey]) -> Signed:
+    entries = {entry.name: entry for entry in found.entries}
+    own = {name: entries[name] for name in envelope.key_ids(entries)}
+    if len(own) > MAX_SIGNATURES or any(one.size > MAX_SIGNATURE for one in own.values()):
+        fault = f"more than {MAX_SIGNATURES} signatures, or one of more than {MAX_SIGNATURE} bytes"
+        return signing.Signed(frozenset(), (), (), (fault,))
+    sums = _text(file, entries[parts.SUMS]) if parts.SUMS in entries else None
+    texts = {name: b"".join(reader.payload(file, entry)) for name, entry in own.items()}
+    return signing.examine(texts, parts.signed_digests(sums or b""), keys)
+
+
+def _examine(
+    file: BinaryIO, found: Scan, members: dict[str, _Member]
+) -> tuple[Manifest | None, list[str]]:
     faults = [*found.faults, *_crc_faults(members), *_sums_faults(file, members)]
     entry = members[parts.MANIFEST].entry if parts.MANIFEST in members else None
     manifest, more = _manifest(file, entry)
@@ -100,7 +147,7 @@ def _examine(file: BinaryIO) -> tuple[Manifest | None, list[str]]:
     if manifest is not None:
         faults += _stamp_faults(manifest, found.stamp)
         faults += _claim_faults(file, manifest, members)
-    return manifest, list(dict.fromkeys(faults))
+    return manifest, faults
 
 
 def _member(file: BinaryIO, entry: Entry) -> _Member:
@@ -123,7 +170,7 @@ def _sums_faults(file: BinaryIO, members: dict[str, _Member]) -> list[str]:
     data = _text(file, members[parts.SUMS].entry)
     if data is None:
         return [_too_long(parts.SUMS)]
-    unlisted = {parts.SUMS, parts.SIGNATURE}
+    unlisted = {parts.SUMS, *envelope.key_ids(members)}
     digests = {name: member.sha256 for name, member in members.items() if name not in unlisted}
     return parts.sums_faults(data, digests)
 
@@ -152,7 +199,7 @@ def _stamp_faults(manifest: Manifest, stamp: tuple[int, int]) -> Iterator[str]:
 
 
 def _claim_faults(file: BinaryIO, manifest: Manifest, members: dict[str, _Member]) -> Iterator[str]:
-    yield from claims.member_faults(manifest, members.keys())
+    yield from claims.member_faults(manifest, members.keys() - envelope.key_ids(members).keys())
     yield from claims.inner_faults(manifest)
     for model in manifest.models:
         if model.path in members:

@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from edgepack.cli import build, explain, init, inspect, schema, sensitivity, targets, verify
+from edgepack.cli import (
+    build,
+    explain,
+    init,
+    inspect,
+    schema,
+    selftest,
+    sensitivity,
+    sign,
+    targets,
+    verify,
+)
 
 # Plain help: it comes up in half the time, and reads the same in a terminal, a log and a README.
 app = typer.Typer(
@@ -38,6 +49,9 @@ def root(
 
 app.command("build")(build.build)
 app.command("verify")(verify.verify)
+app.command("sign")(sign.sign)
+app.command("keygen")(sign.keygen)
+app.command("selftest")(selftest.selftest)
 app.command("inspect")(inspect.inspect)
 app.command("sensitivity")(sensitivity.sensitivity)
 app.command("init")(init.init)

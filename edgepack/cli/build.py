@@ -8,6 +8,7 @@ import typer
 from edgepack.cli.boundary import command
 from edgepack.cli.codes import INCOMPATIBLE, OVER_BUDGET
 from edgepack.cli.options import CacheDir, Config, Demo, Json, NoCache, Quiet, Verbose, utf8
+from edgepack.cli.passphrase import passphrase
 from edgepack.cli.projects import config_file
 
 if TYPE_CHECKING:
@@ -114,6 +115,37 @@ Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", callback=utf8, help="Directory for bundle and reports."),
 ]
+Sequence = Annotated[
+    str | None,
+    typer.Option(metavar="NUMBER", help="Number of the release, or: baseline, ci-run, commits."),
+]
+Expires = Annotated[
+    str | None, typer.Option(metavar="DATE", help="Day from which no verifier takes the bundle.")
+]
+License = Annotated[
+    str | None, typer.Option("--license", metavar="SPDX", help="Licence of the models.")
+]
+Vectors = Annotated[int | None, typer.Option(help="Evaluation samples to attach, with answers.")]
+Provenance = Annotated[
+    bool | None, typer.Option("--provenance", help="Attach an SLSA provenance statement.")
+]
+Sbom = Annotated[bool | None, typer.Option("--sbom", help="Attach a CycloneDX bill of materials.")]
+Embed = Annotated[
+    bool | None, typer.Option("--embed-metadata", help="Write TFLite metadata into the files.")
+]
+Description = Annotated[str | None, typer.Option(help="What the model is for, in its metadata.")]
+Author = Annotated[str | None, typer.Option(help="Whom to ask about the model, in its metadata.")]
+SignKey = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sign",
+        metavar="KEY",
+        help="Sign by a private key: a file, env:NAME or command:ARGUMENTS; repeatable.",
+    ),
+]
+PublicKey = Annotated[
+    Path | None, typer.Option(callback=utf8, help="Public key of a command that signs.")
+]
 Baseline = Annotated[
     Path | None, typer.Option(callback=utf8, help="The last release's bundle, to compare with.")
 ]
@@ -158,6 +190,17 @@ def build(
     threads: Threads = None,
     rounds: Rounds = None,
     runtime: Runtime = None,
+    sequence: Sequence = None,
+    expires: Expires = None,
+    license_: License = None,
+    vectors: Vectors = None,
+    provenance: Provenance = None,
+    sbom: Sbom = None,
+    embed_metadata: Embed = None,
+    description: Description = None,
+    author: Author = None,
+    sign: SignKey = None,
+    public_key: PublicKey = None,
     timeout: Timeout = None,
     memory: Memory = None,
     pass_environment: PassEnvironment = None,
@@ -210,6 +253,15 @@ def build(
             threads=threads,
             rounds=rounds,
             runtime=runtime,
+            sequence=sequence,
+            expires=expires,
+            license=license_,
+            vectors=vectors,
+            provenance=provenance,
+            sbom=sbom,
+            embed_metadata=embed_metadata,
+            description=description,
+            author=author,
             timeout=timeout,
             memory_limit=memory,
             pass_environment=tuple(pass_environment or ()),
@@ -222,6 +274,9 @@ def build(
                 baseline=baseline,
                 strict=strict,
                 allow_failed=allow_failed,
+                keys=sign or (),
+                public_key=public_key,
+                passphrase=passphrase,
                 cache=cache_dir,
                 no_cache=no_cache,
                 verbose=verbose,

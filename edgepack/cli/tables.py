@@ -117,7 +117,7 @@ def _bundle(found: Manifest, path: Path) -> Iterator[Table]:
         ("targets", "; ".join(fits)),
         ("dataset", f"{found.dataset.name}: {samples}"),
         ("classes", f"{len(found.classes)}: {', '.join(found.classes[:OPS_SHOWN])}"),
-        ("source", f"sha256 {found.source.digest}, signature {found.source.signature}"),
+        ("source", f"sha256 {found.source.digest.sha256}, signature {found.source.signature}"),
         ("made by", f"edgepack {tools.edgepack}, TensorFlow {tools.tensorflow}, {tools.quantizer}"),
         ("app links", _needed("Select-TF ops", {op for m in found.models for op in m.select_ops})),
         ("app prepares", _prepared(found)),
@@ -125,7 +125,7 @@ def _bundle(found: Manifest, path: Path) -> Iterator[Table]:
     )
     models = _grid("variant", "precision", "size", "accuracy", "sha256")
     for model in found.models:
-        digest = f"{model.sha256[:DIGEST_SHOWN]}..."
+        digest = f"{model.digest.sha256[:DIGEST_SHOWN]}..."
         size = figures.size(model.size_bytes)
         _row(models, model.variant, model.precision, size, _accuracy(model), digest)
     yield models

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import tomllib
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgepack import targets, tomlfile
 from edgepack.errors import ConfigError
-from edgepack.records.settings import Budgets, Settings
+from edgepack.records.settings import Budgets, ReleaseSettings, Settings
 from edgepack.tomlfile.plain import Problem, Table
 
 if TYPE_CHECKING:
@@ -69,6 +70,15 @@ class Flags:
     threads: int | None = None
     rounds: int | None = None
     runtime: str | None = None
+    sequence: str | None = None
+    expires: str | None = None
+    license: str | None = None
+    vectors: int | None = None
+    provenance: bool | None = None
+    sbom: bool | None = None
+    embed_metadata: bool | None = None
+    description: str | None = None
+    author: str | None = None
     timeout: float | None = None
     memory_limit: int | None = None
     pass_environment: tuple[str, ...] = ()
@@ -111,6 +121,15 @@ _FLAGS: dict[str, tuple[str, ...]] = {
     "threads": ("latency", "threads"),
     "rounds": ("latency", "rounds"),
     "runtime": ("latency", "runtime"),
+    "sequence": ("release", "sequence"),
+    "expires": ("release", "expires"),
+    "license": ("release", "license"),
+    "vectors": ("release", "vectors"),
+    "provenance": ("release", "provenance"),
+    "sbom": ("release", "sbom"),
+    "embed_metadata": ("metadata", "embed"),
+    "description": ("metadata", "description"),
+    "author": ("metadata", "author"),
     "timeout": ("limits", "timeout_seconds"),
     "memory_limit": ("limits", "memory_bytes"),
     "pass_environment": ("limits", "pass_environment"),
@@ -148,7 +167,7 @@ class _Draft:
         for name, key in _FLAGS.items():
             value = getattr(flags, name)
             if value is not None and value != ():
-                self._set(key, list(value) if isinstance(value, tuple) else value, flag(name))
+                self._set(key, _plain(name, value), flag(name))
         for shape in flags.shapes:
             self._set(*_shape(shape), f"--shape {shape}")
         for budget in flags.budgets:
@@ -195,6 +214,13 @@ def flag(name: str) -> str:
     """The option of the command line that a field of `Flags` stands for."""
     singular = name.removesuffix("s") if name in REPEATED else name
     return "--" + singular.replace("_", "-")
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A flag's value as TOML would have it."""
+    if name == "sequence" and value.isdecimal():
+        return int(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _start(key: tuple[str, ...]) -> Table:
@@ -269,10 +295,29 @@ def _faults(settings: Settings) -> Iterator[Problem]:
     """What is wrong beyond types and ranges."""
     if not settings.variants:
         yield Problem(("variants",), "variants is empty: there would be nothing to build")
+    yield from _release_faults(settings.release)
     for key, values in (("variants", settings.variants), ("targets", settings.targets)):
         for index, value in enumerate(values):
             if value in values[:index]:
                 yield Problem((key, index), f'{key} names "{value}" twice')
+
+
+def _release_faults(release: ReleaseSettings) -> Iterator[Problem]:
+    if release.expires:
+        try:
+            date.fromisoformat(release.expires)
+        except ValueError:
+            yield Problem(("release", "expires"), 'expires is not a day, such as "2027-06-30"')
+    if release.license:
+        from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+        try:
+            canonicalize_license_expression(release.license)
+        except InvalidLicenseExpression:
+            yield Problem(
+                ("release", "license"),
+                f'"{release.license}" is no SPDX expression, such as "Apache-2.0 OR MIT"',
+            )
 
 
 def _absolute(settings: Settings, draft: _Draft) -> Settings:

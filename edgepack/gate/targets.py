@@ -30,7 +30,12 @@ def selection(
         signatures: each variant's, as read from its .tflite file.
     """
     return tuple(
-        TargetEntry(name=target.name, variants=_accepted(target, evidence, signatures))
+        TargetEntry(
+            name=target.name,
+            variants=_accepted(target, evidence, signatures),
+            platform=target.platform,
+            runtime=target.runtime,
+        )
         for target in targets
     )
 

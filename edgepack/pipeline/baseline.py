@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgepack import contract
-from edgepack.bundle import archive, verify
+from edgepack.bundle import archive, reader, verify
 from edgepack.pipeline import judging, running
 from edgepack.records.evidence import BaselineEvidence
 from edgepack.records.stages import ModelFile
@@ -50,9 +50,10 @@ def load(bundle: Path, directory: Path) -> Release:
     Raises:
         VerificationError: the bundle is not whole.
     """
-    verify.verify(bundle)
-    archive.extract(bundle, directory)
-    return Release(bundle, verify.read_manifest(bundle), directory)
+    with reader.opened(bundle) as file:
+        found = verify.check(file, bundle)
+        archive.extract(file, bundle, directory)
+    return Release(bundle, found.manifest, directory)
 
 
 def rerun(session: Session, plan: Plan, release: Release, built: Built, split: SplitData) -> Rerun:
@@ -61,7 +62,8 @@ def rerun(session: Session, plan: Plan, release: Release, built: Built, split: S
     entry = release.entry(variant)
     if entry is None:
         return Rerun(_evidence(release, built, None), None)
-    file = ModelFile(variant=variant, path=str(release.directory / entry.path), sha256=entry.sha256)
+    path = str(release.directory / entry.path)
+    file = ModelFile(variant=variant, path=path, sha256=entry.digest.sha256)
     changes = _changes(entry, built)
     if changes:
         return Rerun(_evidence(release, built, entry, changes=changes), None)
@@ -93,7 +95,7 @@ def _evidence(
         name=release.manifest.name,
         version=release.manifest.version,
         variant=built.evidence.variant,
-        sha256=entry.sha256 if entry else "",
+        sha256=entry.digest.sha256 if entry else "",
         size_bytes=entry.size_bytes if entry else 0,
         drops=drops,
         signature_changes=changes,

@@ -23,6 +23,7 @@ from edgepack.report import json as report_json
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edgepack.bundle.keys import Signer
     from edgepack.cache import Cache
     from edgepack.pipeline.measuring import Measured
     from edgepack.pipeline.plan import Plan
@@ -44,6 +45,7 @@ class Request:
     strict: bool = False
     allow_failed: bool = False
     verbose: bool = False
+    signers: tuple[Signer, ...] = ()
 
 
 def build(request: Request) -> BuildResult:
@@ -97,7 +99,13 @@ def _deliver(request: Request, outcome: Outcome, epoch: int) -> BuildResult:
     if outcome.built and (outcome.verdict.passed or request.allow_failed):
         name = f"{request.settings.model.name}-{request.settings.model.version}.zip"
         models = {one.evidence.variant: Path(one.file.path) for one in outcome.built}
-        bundle = write_bundle(compose.manifest(outcome), models, output / name, epoch=epoch)
+        bundle = write_bundle(
+            compose.manifest(outcome),
+            models,
+            output / name,
+            epoch=epoch,
+            signers=request.signers,
+        )
     report = compose.report(outcome, bundle)
     write_atomic(output / "report.json", report_json.render(report).encode())
     write_atomic(output / "report.md", markdown.render(report).encode())

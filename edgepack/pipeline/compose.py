@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from edgepack.pipeline import making
 from edgepack.records.manifest import (
     DatasetEntry,
+    DigestSet,
     Manifest,
     ModelEntry,
     SourceEntry,
@@ -81,7 +82,7 @@ def report(outcome: Outcome, bundle: BundleRef | None) -> Report:
 def _source(outcome: Outcome) -> SourceEntry:
     facts = outcome.plan.facts
     return SourceEntry(
-        digest=facts.digest,
+        digest=DigestSet(sha256=facts.digest),
         size_bytes=facts.size_bytes,
         tags=facts.tags,
         signature=outcome.plan.signature.name,
@@ -101,7 +102,7 @@ def _dataset(outcome: Outcome) -> DatasetEntry:
     samples = outcome.samples
     return DatasetEntry(
         name=outcome.plan.spec.name,
-        digest=samples.digest,
+        digest=DigestSet(sha256=samples.digest),
         seed=samples.seed,
         samples={split: data.samples for split, data in samples.splits.items()},
         skipped=len(samples.skipped),
@@ -115,7 +116,7 @@ def _model(built: Built, outcome: Outcome) -> ModelEntry:
         path=f"models/{evidence.variant}.tflite",
         precision=facts.precision,
         size_bytes=facts.size_bytes,
-        sha256=facts.sha256,
+        digest=DigestSet(sha256=facts.sha256),
         signatures=facts.signatures,
         ops=facts.ops,
         min_runtime_version=facts.min_runtime_version,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, BeforeValidator, Field
 
 from edgepack.records.base import Record
 from edgepack.records.dataset import Preprocess, Split
@@ -14,11 +14,28 @@ from edgepack.records.stages import DeviceInput
 from edgepack.records.tensors import OpUse, Signature
 from edgepack.records.verdict import Verdict
 
+SequenceSource = Literal["", "given", "baseline", "ci-run", "commits"]
+GREATEST = 2**53 - 1  # the last whole number that every JSON reader has
+
+
+class DigestSet(Record):
+    """Digests of one thing by algorithm, as in-toto's DigestSet has them."""
+
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="in lower-case hexadecimal")
+
+
+def _as_set(value: Any) -> Any:
+    """What manifests said before they had digest sets: the SHA-256 alone."""
+    return {"sha256": value} if isinstance(value, str) else value
+
+
+Digests = Annotated[DigestSet, BeforeValidator(_as_set)]
+
 
 class SourceEntry(Record):
     """The model that was converted."""
 
-    digest: str
+    digest: Digests = Field(description="of the sorted names and digests of its files")
     size_bytes: int
     tags: tuple[str, ...]
     signature: str
@@ -54,7 +71,7 @@ class DatasetEntry(Record):
     """What calibrated and judged the variants."""
 
     name: str
-    digest: str
+    digest: Digests = Field(description="of the prepared samples and their labels")
     seed: int
     samples: dict[Split, int]
     skipped: int
@@ -67,7 +84,7 @@ class ModelEntry(Record):
     path: str
     precision: Precision
     size_bytes: int
-    sha256: str
+    digest: Digests = Field(validation_alias=AliasChoices("digest", "sha256"))
     signatures: tuple[Signature, ...]
     ops: tuple[OpUse, ...]
     min_runtime_version: str
@@ -86,11 +103,20 @@ class ModelEntry(Record):
     )
 
 
+class RuntimeNeed(Record):
+    """What the app links to run the models, as the target's profile declares it."""
+
+    artifact: str = Field(description="such as com.google.ai.edge.litert:litert")
+    least_version: str = Field("", description="in the artifact's own numbering")
+
+
 class TargetEntry(Record):
     """Which variants a target can take, best first."""
 
     name: str
     variants: tuple[str, ...]
+    platform: str = Field("", description="the profile's: android, ios or linux")
+    runtime: RuntimeNeed | None = None
 
 
 class Manifest(Record):
@@ -99,6 +125,19 @@ class Manifest(Record):
     schema_version: Literal[1] = 1
     name: str
     version: str
+    sequence: int | None = Field(
+        None,
+        ge=0,
+        le=GREATEST,
+        description="greater for each later release; what edgepack.lock holds against older ones",
+    )
+    sequence_source: SequenceSource = Field("", description="where the sequence was taken from")
+    expires: str = Field(
+        "",
+        pattern=r"^(?:[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?$",
+        description="second of UTC from which on no verifier takes the bundle; empty: none",
+    )
+    license: str = Field("", description="SPDX licence expression of the models")
     epoch: int = Field(
         315_532_800,
         ge=315_532_800,
@@ -117,3 +156,6 @@ class Manifest(Record):
         description="checks on what inputs determine; latency is in the report"
     )
     tools: ToolVersions
+    attachments: tuple[str, ...] = Field(
+        (), description="further members: golden vectors, provenance, bill of materials"
+    )

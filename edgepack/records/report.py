@@ -20,6 +20,9 @@ class BundleRef(Record):
     path: str = Field(description="file name, beside the report")
     sha256: str
     size_bytes: int
+    contents_sha256: str = Field(
+        "", description="of its SHA256SUMS, which further signatures do not change"
+    )
 
 
 class Report(Record):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from edgepack.records.base import Record
+from edgepack.records.manifest import GREATEST
 from edgepack.records.recipe import CLIPPINGS, Clipping, Granularity, Rest
 from edgepack.records.search import Objective
 
@@ -20,6 +21,7 @@ VariantName = Literal[
     "int16x8",
     "auto",
 ]
+SequenceRule = Literal["baseline", "ci-run", "commits"]
 VARIANTS: tuple[VariantName, ...] = (
     "float32",
     "float16",
@@ -176,6 +178,31 @@ class SearchSettings(Record):
     )
 
 
+class ReleaseSettings(Record):
+    """What the bundle says of itself as a release, and what goes with the models."""
+
+    sequence: Annotated[int, Field(ge=0, le=GREATEST)] | SequenceRule | None = Field(
+        None,
+        description="a number greater than the last release's, or where to take it from: "
+        "baseline (the last release's and one), ci-run or commits",
+    )
+    expires: str = Field("", description="date after which no verifier takes it, as 2027-06-30")
+    license: str = Field("", description="SPDX expression, such as Apache-2.0")
+    vectors: int = Field(
+        0, ge=0, le=64, description="evaluation samples that go along, with all answers to them"
+    )
+    provenance: bool = Field(False, description="attach an in-toto SLSA provenance statement")
+    sbom: bool = Field(False, description="attach a CycloneDX bill of materials")
+
+
+class MetadataSettings(Record):
+    """TFLite metadata within each .tflite, for task libraries and people."""
+
+    embed: bool = Field(False, description="write names, normalization and labels into the files")
+    description: str = Field("", description="what the model is for")
+    author: str = Field("", description="who is to be asked")
+
+
 class Limits(Record):
     """What a worker process may use."""
 
@@ -201,6 +228,8 @@ class Settings(Record):
     quantize: QuantizeSettings = QuantizeSettings()
     search: SearchSettings = SearchSettings()
     latency: LatencySettings = LatencySettings()
+    release: ReleaseSettings = ReleaseSettings()
+    metadata: MetadataSettings = MetadataSettings()
     limits: Limits = Limits()
     output: str = Field(
         "dist",

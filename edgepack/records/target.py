@@ -8,6 +8,7 @@ from pydantic import Field
 
 from edgepack.records.base import Record
 from edgepack.records.facts import Precision
+from edgepack.records.manifest import RuntimeNeed
 
 
 class Target(Record):
@@ -20,3 +21,6 @@ class Target(Record):
     input_dtypes: tuple[str, ...] = Field((), description="accepted input types; any when empty")
     output_dtypes: tuple[str, ...] = Field((), description="accepted output types; any when empty")
     max_size_bytes: int | None = Field(None, gt=0, description="largest .tflite accepted")
+    runtime: RuntimeNeed | None = Field(
+        None, description="what the app links: artifact and least_version"
+    )

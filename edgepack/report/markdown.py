@@ -131,10 +131,10 @@ def _agreement_table(report: Report) -> str:
 
 def _origin_lines(report: Report) -> Iterator[str]:
     source, tools = report.source, report.tools
-    yield f"- Source: SHA-256 `{source.digest}`, signature {escape(source.signature)}"
+    yield f"- Source: SHA-256 `{source.digest.sha256}`, signature {escape(source.signature)}"
     yield f"- Source written by TensorFlow {escape(source.tensorflow_version) or 'unknown'}"
     for repair in source.repairs:
         yield f"- Repaired: {escape(repair.what)}, because {escape(repair.why)}"
-    yield f"- Dataset: SHA-256 `{report.dataset.digest}`, seed {report.dataset.seed}"
+    yield f"- Dataset: SHA-256 `{report.dataset.digest.sha256}`, seed {report.dataset.seed}"
     yield f"- edgepack {tools.edgepack}, TensorFlow {tools.tensorflow}, Python {tools.python}"
     yield f"- {escape(tools.quantizer)}, {escape(tools.runtime)}"

@@ -56,11 +56,12 @@ MAY_SEE: dict[str, set[str]] = {
     "measure": BASE | {"datasets", "engines", "files", "stats", "workers"},
     "vectors": BASE | {"engines", "files"},
     "bundle": BASE | {"files", "tflite"},
+    "difference": BASE | {"bundle", "contract", "report", "tflite"},
     "inspection": BASE | READERS | {"bundle", "files", "foresight", "formats"},
     "pipeline": STAGES,
-    "api": STAGES | {"pipeline", "schemas"},
+    "api": STAGES | {"difference", "pipeline", "schemas"},
     "__init__": BASE | {"api"},
-    "cli": STAGES | {"api", "pipeline", "schemas"},
+    "cli": STAGES | {"api", "difference", "pipeline", "schemas"},
     "__main__": {"cli"},
 }
 

@@ -60,13 +60,14 @@ def _side_breaches(
 def _tensor_breaches(where: str, expected: ExpectedTensor, actual: Tensor) -> Iterator[str]:
     if expected.dtype != actual.dtype:
         yield f"{where}: dtype is {actual.dtype}, the contract says {expected.dtype}"
-    if not _accepts(expected.shape, actual.dims):
+    if not accepts(expected.shape, actual.dims):
         said = shape(expected.shape)
         yield f"{where}: shape is {shape(actual.dims)}, the contract says {said}"
     yield from _quantization_breaches(where, expected, actual.quantization)
 
 
-def _accepts(expected: tuple[int, ...] | None, actual: tuple[int, ...] | None) -> bool:
+def accepts(expected: tuple[int, ...] | None, actual: tuple[int, ...] | None) -> bool:
+    """Whether a shape is one of those that another stands for: -1 is any size, None any shape."""
     if expected is None:
         return True
     if actual is None or len(expected) != len(actual):

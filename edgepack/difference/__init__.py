@@ -1,0 +1,1 @@
+"""What changed between two bundles, and what of it breaks an app."""

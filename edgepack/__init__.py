@@ -1,7 +1,7 @@
 """edgepack: convert, measure, gate and bundle TensorFlow models for devices.
 
-`build`, `inspect`, `sensitivity` and `verify` are what the commands of the same names do; they
-return frozen records and raise `EdgepackError`. Nothing is imported before it is used.
+`build`, `inspect`, `selftest`, `sensitivity` and `verify` are what the commands of the same names
+do; they return frozen records and raise `EdgepackError`. Nothing is imported before it is used.
 """
 
 from __future__ import annotations
@@ -9,16 +9,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgepack.api import build, inspect, sensitivity, verify
+    from edgepack.api import build, inspect, selftest, sensitivity, verify
     from edgepack.errors import EdgepackError
 
     __version__: str
 
-__all__ = ["EdgepackError", "__version__", "build", "inspect", "sensitivity", "verify"]
+__all__ = [
+    "EdgepackError",
+    "__version__",
+    "build",
+    "inspect",
+    "selftest",
+    "sensitivity",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> object:
-    if name in {"build", "inspect", "sensitivity", "verify"}:
+    if name in {"build", "inspect", "selftest", "sensitivity", "verify"}:
         from edgepack import api
 
         return getattr(api, name)

@@ -13,6 +13,7 @@ from edgepack.records.facts import Repair
 from edgepack.records.recipe import Recipe
 
 Kernels = Literal["default", "builtin", "reference"]
+Runtime = Literal["ai-edge-litert", "tflite-runtime"]
 
 
 class FunctionPorts(Record):
@@ -94,7 +95,7 @@ class TFLiteModel(Record):
     signature: str = Field(description="SignatureDef to run; empty where the file has none")
     stateful: bool = False
     threads: int = 1
-    runtime: Literal["ai-edge-litert", "tflite-runtime"] = "ai-edge-litert"
+    runtime: Runtime = "ai-edge-litert"
     kernels: Kernels = Field(
         "default",
         description="default: with XNNPACK where the runtime has it; builtin: without; "

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from edgepack.records.base import Record
-from edgepack.records.stages import Kernels, TFLiteModel
+from edgepack.records.stages import Kernels, Runtime, TFLiteModel
 
 
 class VectorTensor(Record):
@@ -37,7 +37,7 @@ class VectorOutput(VectorTensor):
 class Configuration(Record):
     """One way of running a file."""
 
-    runtime: Literal["ai-edge-litert", "tflite-runtime"]
+    runtime: Runtime
     version: str = ""
     threads: int = Field(1, ge=1)
     kernels: Kernels = Field(
@@ -51,7 +51,6 @@ class VariantVectors(Record):
     """What one file is to be fed, and what it answers."""
 
     variant: str
-    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="of the .tflite")
     signature: str = Field(description="SignatureDef that was run; empty where the file has none")
     inputs: tuple[VectorTensor, ...] = Field(description="as the file takes them, quantized too")
     outputs: tuple[VectorOutput, ...] = Field(description="as the file gives them")
@@ -103,7 +102,9 @@ class Recorded(Record):
 class Differences(Record):
     """How far one configuration's answers are from the recorded ones."""
 
-    largest: tuple[float, ...] = Field(description="by output; infinite where one is not finite")
+    largest: tuple[float, ...] = Field(
+        description="by output; infinite where shape, NaN or infinity differ"
+    )
     invocations: tuple[int, ...] = Field(description="where that is, by output")
     recognised: bool = Field(
         description="each answer is nearer to its own recorded one than to any other"

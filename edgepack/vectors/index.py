@@ -28,12 +28,13 @@ def text(index: VectorIndex) -> bytes:
     return canonical_json(index.model_dump(mode="json"))
 
 
-def read(data: bytes, members: AbstractSet[str]) -> VectorIndex:
+def read(data: bytes, members: AbstractSet[str], variants: AbstractSet[str]) -> VectorIndex:
     """The index that a bundle holds.
 
     Args:
         data: the member's bytes.
         members: names of all members, which paths must be among.
+        variants: names of the bundle's files.
 
     Raises:
         VerificationError: it is none, of a later version, or names what is not there.
@@ -52,13 +53,17 @@ def read(data: bytes, members: AbstractSet[str]) -> VectorIndex:
         raise VerificationError(what, where=INDEX, hint=HINT) from error
     except ValueError as error:
         raise VerificationError(f"not JSON: {error}", where=INDEX, hint=HINT) from error
-    if fault := next(_faults(index, members), ""):
+    if fault := next(_faults(index, members, variants), ""):
         raise VerificationError(fault, where=INDEX, hint=HINT)
     return index
 
 
-def _faults(index: VectorIndex, members: AbstractSet[str]) -> Iterator[str]:
+def _faults(
+    index: VectorIndex, members: AbstractSet[str], variants: AbstractSet[str]
+) -> Iterator[str]:
     for one in index.variants:
+        if one.variant not in variants:
+            yield f"{one.variant!r} is no variant of this bundle"
         if not one.outputs:
             yield f"{one.variant} has no outputs"
         for tensor in (*one.inputs, *one.outputs):
@@ -101,7 +106,6 @@ def judged(
         outputs.append(VectorOutput(**tensor.model_dump(), tolerance=most, spread=spread))
     return VariantVectors(
         variant=variant,
-        sha256=run.model.sha256,
         signature=run.model.signature,
         inputs=run.inputs,
         outputs=tuple(outputs),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from edgepack.bundle.keys import Signer
     from edgepack.pipeline.build import Request
+    from edgepack.records.difference import Difference
     from edgepack.records.events import Event
     from edgepack.records.facts import SavedModelFacts, TFLiteFacts
     from edgepack.records.manifest import Manifest
@@ -265,6 +266,24 @@ def selftest(
     from edgepack.pipeline.selftest import selftest as run
 
     return run(Asked(Path(bundle), tuple(variants), runtime, threads))
+
+
+def diff(before: str | PathLike[str], after: str | PathLike[str]) -> Difference:
+    """What changed from one bundle to another, and what of it breaks an app.
+
+    Both are checked whole first, but for signatures, which need keys: see `verify`.
+
+    Args:
+        before: the bundle that apps have.
+        after: the bundle that they would get.
+
+    Raises:
+        VerificationError: one of them does not hold.
+        UsageError: one of them cannot be read.
+    """
+    from edgepack.difference.bundles import compare
+
+    return compare(Path(before), Path(after))
 
 
 def inspect(

@@ -7,6 +7,7 @@ import typer
 
 from edgepack.cli import (
     build,
+    diff,
     explain,
     init,
     inspect,
@@ -53,6 +54,7 @@ app.command("sign")(sign.sign)
 app.command("keygen")(sign.keygen)
 app.command("selftest")(selftest.selftest)
 app.command("inspect")(inspect.inspect)
+app.command("diff")(diff.diff)
 app.command("sensitivity")(sensitivity.sensitivity)
 app.command("init")(init.init)
 app.add_typer(targets.app, name="targets")

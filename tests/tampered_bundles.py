@@ -166,7 +166,7 @@ MANIFESTS: dict[str, tuple[Callable[[Members, Sign], bytes], str]] = {
         lambda found, sign: zipped(
             sign({**found, "manifest.json": found["manifest.json"] + b"\n"})
         ),
-        "manifest.json: not canonical JSON: a character is out of place",
+        "manifest.json: not canonical JSON: it has control characters",
     ),
     "brackets without end": (
         lambda found, sign: zipped(sign({**found, "manifest.json": b"[" * (1 << 20)})),
@@ -201,6 +201,22 @@ MANIFESTS: dict[str, tuple[Callable[[Members, Sign], bytes], str]] = {
             sign(said(found, targets=[{"name": "ios", "variants": ["float16"]}]))
         ),
         "manifest.json: targets: ios takes ['float16'], which is not there",
+    ),
+    "other labels": (
+        lambda found, sign: zipped(sign({**found, "labels.txt": b"cat\nfox\n"})),
+        "labels.txt: its lines are not the classes of the manifest, from line 2 on",
+    ),
+    "labels without end": (
+        lambda found, sign: zipped(sign({**found, "labels.txt": found["labels.txt"][:-1]})),
+        "labels.txt: its lines are not the classes of the manifest",
+    ),
+    "more labels": (
+        lambda found, sign: zipped(sign({**found, "labels.txt": found["labels.txt"] + b"x\n"})),
+        "labels.txt: its lines are not the classes of the manifest, from line 4 on",
+    ),
+    "a character out of place": (
+        lambda found, sign: zipped(sign(respelt(found, b'"failed":', b'"failed"=:'))),
+        "manifest.json: not canonical JSON: a character is out of place",
     ),
     "no models": (
         lambda found, sign: zipped(sign(said(found, models=[], targets=[]))),

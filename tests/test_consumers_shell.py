@@ -284,6 +284,14 @@ def test_unknown_fields_are_ignored(here, ours, key, whole):
     assert holds(run(here / "b.zip", "--key", key)) is True
 
 
+def test_classes_with_characters_that_json_escapes(here, ours, key, whole):
+    classes = ['a "b"', "back\\slash\\n", "tab\there", "\x01\x1f\x08", "/", "é", " x "]
+    found = forge.said(forge.members(whole), classes=classes)
+    found["labels.txt"] = "".join(f"{name}\n" for name in classes).encode()
+    (here / "b.zip").write_bytes(forge.zipped(forge.signed(found, [ours])))
+    assert holds(run(here / "b.zip", "--key", key)) is True
+
+
 def test_a_key_in_another_encoding_of_the_same_text(bundle, key, here):
     text = key.read_text().replace("\n", "\r\n")
     (here / "crlf.pub").write_text(f"a comment\n{text}\n\n", newline="")

@@ -39,7 +39,7 @@
 # copying bytes, and unzip takes more than the one form that is allowed. Every byte is compared with the
 # form that names, sizes and CRCs leave. Only edgepack verify checks CRC-32 itself (SHA-256 is checked
 # here), Unicode's NFC and case beyond ASCII (names that the file system takes for one are refused), the
-# time of the entries, labels.txt against the classes, and what the .tflite files say of themselves.
+# time of the entries, the manifest's other fields, and what the .tflite files say of themselves.
 
 set -u
 LC_ALL=C
@@ -375,7 +375,7 @@ read_directory() {
             return length_ > 200 ? "the name is too long" : ""
         }
         function kind(    id) {
-            if (text == "SHA256SUMS" || text == "manifest.json") return text
+            if (text == "SHA256SUMS" || text == "manifest.json" || text == "labels.txt") return text
             id = substr(text, 12, 64)
             if (text == "signatures/" id ".sigstore.json" && length(id) == 64 && id !~ /[^0-9a-f]/) return id
             return "-"
@@ -467,7 +467,7 @@ read_directory() {
 extract_members() {
     mkdir "$stage/m" || misuse "$stage: cannot be written"
     number=1000
-    sums='' manifest='' last=''
+    sums='' manifest='' labels='' last=''
     while read -r word kind bytes offset padding name header; do
         case $word in
         member) ;;
@@ -482,6 +482,7 @@ extract_members() {
         case $kind in
         SHA256SUMS) sums=$stage/m/$number ;;
         manifest.json) manifest=$stage/m/$number ;;
+        labels.txt) labels=$stage/m/$number ;;
         esac
         printf '%s %s %s %s %s %s\n' "$number" "$kind" "$bytes" "$padding" "$name" "$header" >&3
         [ -n "$faulty" ] || extract_member >"$stage/m/$number" || misuse "$stage: cannot be written"
@@ -564,7 +565,7 @@ digest_members() {
         [ "${file##*/}" = "$number" ] || misuse "the members cannot be digested"
         case $kind in
         SHA256SUMS) sums_digest=$digest ;;
-        - | manifest.json)
+        - | manifest.json | labels.txt)
             printf '%s  %b\n' "$digest" "$name" >&4
             printf '%s %s %b\n' "$digest" "$bytes" "$name" >&5
             ;;
@@ -602,14 +603,14 @@ read_key() { # PATH
 
 # Makes $work/statement of what SHA256SUMS lists: all of the signed text but the release's name at its end.
 make_statement() {
-    awk -v own="$sums_digest" -v roots="$work/roots" '
+    ROOTS=$work/roots awk -v own="$sums_digest" '
         function byte(at) { return sprintf("\\0%03o", 16 * digit[substr(hex, at, 1)] + digit[substr(hex, at + 1, 1)]) }
         function resource(digest, name,    i, line) {
             printf "%s{\"algorithm\":\"sha256\",\"digest\":\"%s\",\"name\":\"%s\"}", comma, digest, name
             comma = ","
             hex = digest
             for (i = 1; i < 64; i += 2) line = line byte(i)
-            print line >roots
+            print line >ENVIRON["ROOTS"]
         }
         BEGIN {
             for (i = 0; i < 16; i++) digit[substr("0123456789abcdef", i + 1, 1)] = i
@@ -635,7 +636,7 @@ check_signatures() {
     signers='' others='' names=''
     while read -r number kind bytes padding name header; do
         case $kind in
-        SHA256SUMS | manifest.json | -) continue ;;
+        SHA256SUMS | manifest.json | labels.txt | -) continue ;;
         esac
         short=$(printf '%.16s' "$kind")
         if [ -f "$work/$kind.pem" ]; then
@@ -761,7 +762,7 @@ check_sums() {
 # Reads the manifest, whose digest has been checked, and leaves lines of what the rest needs to know:
 # fault TEXT, or name, version, sequence, expires, failed, model PATH (all), takes VARIANT (of the target).
 read_manifest() {
-    EDGEPACK_WANTED_TARGET=$target awk '
+    CLASSES=$work/classes TARGET=$target awk '
         function bad(what) { if (!wrong++) print "fault manifest.json: not canonical JSON: " what }
         # The place of the value that starts now, as keys and indices with tabs before them.
         function place(    path) {
@@ -870,6 +871,22 @@ read_manifest() {
                 fault("manifest.json: attachments: there is no place for \047" name "\047 in a bundle")
             wants(name)
         }
+        # What canonical JSON writes as escapes: quotes, backslashes, control characters.
+        function plain(value,    i, c, out) {
+            if (!index(value, "\\")) return value
+            for (i = 1; i <= length(value); i++) {
+                c = substr(value, i, 1)
+                if (c == "\\") {
+                    c = substr(value, ++i, 1)
+                    if (c == "u") {
+                        c = sprintf("%c", 16 * substr(value, i + 3, 1) + index("123456789abcdef", substr(value, i + 4, 1)))
+                        i += 4
+                    } else if (index("bfnrt", c)) c = substr("\b\f\n\r\t", index("bfnrt", c), 1)
+                }
+                out = out c
+            }
+            return out
+        }
         function check_targets(    i, k, path, name, known) {
             for (i = 0; i < sizes["\ttargets"]; i++) {
                 path = "\ttargets\t" i
@@ -878,7 +895,7 @@ read_manifest() {
                 for (k = 0; k < sizes[path "\tvariants"]; k++) {
                     if (!(words(path "\tvariants\t" k) in variants))
                         fault("manifest.json: targets: " name " takes [\047" words(path "\tvariants\t" k) "\047], which is not there")
-                    if (name == ENVIRON["EDGEPACK_WANTED_TARGET"]) print "takes " words(path "\tvariants\t" k)
+                    if (name == ENVIRON["TARGET"]) print "takes " words(path "\tvariants\t" k)
                 }
             }
             print "targets " known
@@ -911,6 +928,7 @@ read_manifest() {
             check_fields()
             if (shapes["\tmodels"] != "[" || sizes["\tmodels"] < 1) fault("manifest.json: models: there are none")
             if (sizes["\tclasses"] > 0) wants("labels.txt")
+            for (i = 0; i < sizes["\tclasses"]; i++) print plain(words("\tclasses\t" i)) >ENVIRON["CLASSES"]
             wants("manifest.json")
             for (i = 0; i < sizes["\tmodels"]; i++) model("\tmodels\t" i)
             for (i = 0; i < sizes["\tattachments"]; i++) attachment(words("\tattachments\t" i))
@@ -920,7 +938,17 @@ read_manifest() {
         }' part=found "$work/found" part=json RS='"' "$manifest" | tr '\001-\011\013-\037\177' '?' >"$work/manifest"
 }
 
+check_labels() {
+    [ -n "$labels" ] || return 0
+    ! cmp -s "$work/classes" "$labels" || return 0
+    refuse "labels.txt: its lines are not the classes of the manifest$(awk '
+        NR == FNR { class[++n] = $0; next }
+        $0 "" != class[++m] "" { print ", from line " m " on"; exit }' "$work/classes" "$labels")"
+}
+
 check_manifest() {
+    [ "$(tr -d '\040-\377' <"$manifest" | wc -c)" -eq 0 ] ||
+        refuse "manifest.json: not canonical JSON: it has control characters"
     read_manifest
     release='' version='' sequence='' expires='' failed='' targets='' taken='' last=''
     while read -r word rest; do
@@ -939,6 +967,7 @@ check_manifest() {
     done <"$work/manifest"
     settle
     [ "$last" = end ] || refuse "manifest.json: cannot be read"
+    check_labels
     while IFS= read -r signed; do
         [ -z "$signed" ] || [ "$signed" = "$release" ] || refuse "a signature is for '$signed'"
     done <<END

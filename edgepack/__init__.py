@@ -1,7 +1,8 @@
 """edgepack: convert, measure, gate and bundle TensorFlow models for devices.
 
-`build`, `inspect`, `selftest`, `sensitivity` and `verify` are what the commands of the same names
-do; they return frozen records and raise `EdgepackError`. Nothing is imported before it is used.
+`build`, `diff`, `export`, `inspect`, `selftest`, `sensitivity` and `verify` are what the commands of
+the same names do; they return frozen records and raise `EdgepackError`. Nothing is imported before
+it is used.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgepack.api import build, inspect, selftest, sensitivity, verify
+    from edgepack.api import build, diff, export, inspect, selftest, sensitivity, verify
     from edgepack.errors import EdgepackError
 
     __version__: str
@@ -18,6 +19,8 @@ __all__ = [
     "EdgepackError",
     "__version__",
     "build",
+    "diff",
+    "export",
     "inspect",
     "selftest",
     "sensitivity",
@@ -26,7 +29,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name in {"build", "inspect", "selftest", "sensitivity", "verify"}:
+    if name in {"build", "diff", "export", "inspect", "selftest", "sensitivity", "verify"}:
         from edgepack import api
 
         return getattr(api, name)

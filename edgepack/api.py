@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from edgepack.bundle.keys import Signer
     from edgepack.pipeline.build import Request
+    from edgepack.records.consumers import Export, Platform
     from edgepack.records.difference import Difference
     from edgepack.records.events import Event
     from edgepack.records.facts import SavedModelFacts, TFLiteFacts
@@ -284,6 +285,22 @@ def diff(before: str | PathLike[str], after: str | PathLike[str]) -> Difference:
     from edgepack.difference.bundles import compare
 
     return compare(Path(before), Path(after))
+
+
+def export(platform: Platform, directory: str | PathLike[str], *, force: bool = False) -> Export:
+    """Write the files that check bundles in an app's build: for Gradle, Xcode or plain Java.
+
+    Args:
+        platform: android, ios or java.
+        directory: where to; made if need be.
+        force: replace files that are there and differ.
+
+    Raises:
+        UsageError: a file that differs is there, or one cannot be written.
+    """
+    from edgepack import consumers
+
+    return consumers.export(platform, Path(directory), force=force)
 
 
 def inspect(

@@ -9,6 +9,7 @@ from edgepack.cli import (
     build,
     diff,
     explain,
+    export,
     init,
     inspect,
     schema,
@@ -55,6 +56,7 @@ app.command("keygen")(sign.keygen)
 app.command("selftest")(selftest.selftest)
 app.command("inspect")(inspect.inspect)
 app.command("diff")(diff.diff)
+app.command("export")(export.export)
 app.command("sensitivity")(sensitivity.sensitivity)
 app.command("init")(init.init)
 app.add_typer(targets.app, name="targets")

@@ -1,8 +1,8 @@
 """edgepack: convert, measure, gate and bundle TensorFlow models for devices.
 
-`build`, `diff`, `export`, `inspect`, `selftest`, `sensitivity` and `verify` are what the commands of
-the same names do; they return frozen records and raise `EdgepackError`. Nothing is imported before
-it is used.
+`build`, `diff`, `export`, `inspect`, `selftest`, `sensitivity` and `verify` are what the commands
+of the same names do; they return frozen records and raise `EdgepackError`. Nothing is imported
+before it is used.
 """
 
 from __future__ import annotations

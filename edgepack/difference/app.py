@@ -48,11 +48,7 @@ def classes(old: tuple[str, ...], new: tuple[str, ...]) -> Iterator[Change]:
         return
     why = "" if not old else (NUMBERED if new else UNNAMED)
     detail = "; ".join(_class_details(old, new)) if old and new else ""
-    yield About("interface").change("classes", (_count(old), _count(new)), why, detail)
-
-
-def _count(names: tuple[str, ...]) -> str:
-    return f"{len(names)} names" if names else ""
+    yield About("interface").change("classes", (listed(old), listed(new)), why, detail)
 
 
 def _class_details(old: tuple[str, ...], new: tuple[str, ...]) -> Iterator[str]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 DIGEST_SHOWN = 16
+INDENT = " " * 8
 TITLES: dict[Area, str] = {
     "release": "Release",
     "interface": "Inputs and outputs",
@@ -43,15 +44,24 @@ def markdown(difference: Difference) -> str:
 
 
 def sentence(change: Change) -> str:
-    """What a change is of, and what it was and is."""
+    """What changed, from what to what."""
     words = f"{change.part}: {_became(change)}" if change.part else _became(change)
     return f"{words} ({change.detail})" if change.detail else words
+
+
+def _named(subject: str, change: Change) -> str:
+    """A change with whose it is, where it is not the bundle's."""
+    return sentence(change) if subject == "bundle" else f"{subject}: {sentence(change)}"
+
+
+def _reason(change: Change) -> str:
+    return f"{change.why[:1].upper()}{change.why[1:]}."
 
 
 def _became(change: Change) -> str:
     if change.before and change.after:
         if change.before == change.after:
-            return f"{change.what} is {change.after} again"
+            return f"{change.what} is {change.after}, as before"
         return f"{change.what} {change.before} became {change.after}"
     if change.before:
         return f"{change.what} {change.before} is gone"
@@ -74,13 +84,13 @@ def _lines(difference: Difference) -> Iterator[str]:
     breaking = [change for change in difference.changes if change.breaking]
     for subject, change in _merged(breaking):
         yield ""
-        yield from _wrapped(f"BREAKS  {subject}: {sentence(change)}", "", "        ")
-        yield from _wrapped(change.why, " " * 8, " " * 8)
+        yield from _wrapped(f"BREAKS  {_named(subject, change)}", "", INDENT)
+        yield from _wrapped(_reason(change), INDENT, INDENT)
     for area, changes in _areas(difference):
         yield ""
         yield TITLES[area]
         for subject, change in changes:
-            yield from _wrapped(f"{subject}: {sentence(change)}", "  ", "    ")
+            yield from _wrapped(_named(subject, change), "  ", "    ")
 
 
 def _areas(difference: Difference) -> Iterator[tuple[Area, list[tuple[str, Change]]]]:
@@ -139,7 +149,7 @@ def _sections(difference: Difference) -> Iterator[str]:
         yield SIGNED if difference.changes else _same(difference)
     breaking = [change for change in difference.changes if change.breaking]
     if breaking:
-        lines = [f"{_item(*one)}: **{escape(one[1].why)}**" for one in _merged(breaking)]
+        lines = [f"{_item(*one)}. {escape(_reason(one[1]))}" for one in _merged(breaking)]
         yield "\n".join(("**Breaking**\n", *lines))
     for area, changes in _areas(difference):
         items = [_item(*one) for one in changes]
@@ -152,4 +162,4 @@ def _sections(difference: Difference) -> Iterator[str]:
 
 
 def _item(subject: str, change: Change) -> str:
-    return f"- {escape(subject)}: {escape(sentence(change))}"
+    return f"- {escape(_named(subject, change))}"

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgepack.errors import MissingExtraError, ModelError
+from edgepack.errors import ModelError
 from edgepack.pipeline import feeding, judging, running
 from edgepack.records.vectors import Configuration, VectorIndex, VectorRun
+from edgepack.tflite.steps import float_steps
 from edgepack.vectors import index, recording, selection, sharing, size
 from edgepack.vectors.tolerance import FACTOR, FLOAT_FLOOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from edgepack.pipeline.measuring import Measured
     from edgepack.pipeline.plan import Plan
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 STAGE = "vectors"
 # Each adds up in another order: threads split work, XNNPACK and the older runtime have kernels of
 # their own, the plain kernels are nobody's.
-WAYS = (("default", 1), ("default", 2), ("default", 4), ("builtin", 1), ("reference", 1))
+WAYS = (("default", 1), ("default", 2), ("builtin", 1), ("reference", 1))
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def _configurations(model: TFLiteModel) -> Iterator[Configuration]:
 
 
 def _affordable(session: Session, plan: Plan, ground: _Ground, count: int) -> int:
-    signatures = [_signature(plan, one) for one in ground.built]
+    signatures = [_signature(plan.signature.name, one) for one in ground.built]
     if size.files(signatures) > size.MOST_FILES:
         session.warn(STAGE, "no vectors: the files have too many inputs and outputs for a bundle")
         return 0
@@ -121,9 +122,9 @@ def _affordable(session: Session, plan: Plan, ground: _Ground, count: int) -> in
     return fits
 
 
-def _signature(plan: Plan, built: Built) -> Signature:
+def _signature(name: str, built: Built) -> Signature:
     found = built.facts.signatures
-    return next((one for one in found if one.name == plan.signature.name), found[0])
+    return next((one for one in found if one.name == name), found[0])
 
 
 def _key(plan: Plan, ground: _Ground, count: int) -> dict[str, str]:
@@ -192,21 +193,20 @@ def _entry(
     run = runs[variant]
     sane = _spread(session, variant, run, ground.configurations)
     peaks = session.general.submit(recording.peaks, run).result()
-    entry = index.judged(variant, run, sane, peaks, _quantized(built, run))
+    entry = index.judged(variant, run, sane, peaks, _grades(built, run.model.signature))
     others = {name: other for name, other in runs.items() if name != variant}
     apart = session.general.submit(recording.distances, run, others).result()
     return index.told_apart(entry, apart)
 
 
-def _quantized(built: Built, run: VectorRun) -> frozenset[str]:
-    """Outputs that are stored as steps of a scale."""
-    outputs = (
-        tensor
-        for signature in built.facts.signatures
-        if signature.name == run.model.signature or not run.model.signature
-        for tensor in signature.outputs
-    )
-    return frozenset(one.name for one in outputs if one.quantization and one.quantization.scales)
+def _grades(built: Built, signature: str) -> dict[str, float]:
+    """One step of each output that is graded: 1 where it is stored as integers of a scale."""
+    behind = float_steps(Path(built.model.path))
+    found = {}
+    for tensor in _signature(signature, built).outputs:
+        quantized = tensor.quantization is not None and bool(tensor.quantization.scales)
+        found[tensor.name] = 1.0 if quantized else behind.get(tensor.tensor, 0.0)
+    return found
 
 
 def _spread(
@@ -220,26 +220,24 @@ def _spread(
     own, *others = configurations
     calls = [(one, session.general.submit(recording.compare, _by(run, one))) for one in others]
     found = [(own, session.general.submit(recording.compare, run).result())]
+    remarks = []
     for one, call in calls:
         try:
             differences = call.result()
-        except MissingExtraError:
-            continue
         except ModelError as error:
-            session.warn(STAGE, f"{variant} was not run by {_named(one)}: {error.message}")
+            remarks.append(f"{one.runtime} {one.version} cannot run it: {error.message}")
             continue
         if differences.recognised:
             found.append((one, differences))
         else:
-            session.warn(STAGE, f"{variant} answers otherwise by {_named(one)}: it is left out")
+            remarks.append(
+                f"{one.runtime} {one.version} answers otherwise than the build, {variant}"
+            )
+    for remark in dict.fromkeys(remarks):
+        session.warn(STAGE, remark)
     return found
 
 
 def _by(run: VectorRun, one: Configuration) -> VectorRun:
     changed = {"runtime": one.runtime, "threads": one.threads, "kernels": one.kernels}
     return run.model_copy(update={"model": run.model.model_copy(update=changed)})
-
-
-def _named(one: Configuration) -> str:
-    kernels = "" if one.kernels == "default" else f", {one.kernels} kernels"
-    return f"{one.runtime} {one.version}{kernels}"

@@ -15,7 +15,7 @@ from edgepack.vectors.sharing import FOLDER, INDEX
 from edgepack.vectors.tolerance import tolerance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from edgepack.records.vectors import Configuration, Differences, Distances, VectorRun
@@ -88,7 +88,7 @@ def judged(
     run: VectorRun,
     found: Sequence[tuple[Configuration, Differences]],
     peaks: Sequence[float],
-    quantized: AbstractSet[str],
+    steps: Mapping[str, float],
 ) -> VariantVectors:
     """One file's entry, with tolerances; what else would pass for it is not in it yet.
 
@@ -97,12 +97,12 @@ def judged(
         run: what was recorded of it.
         found: how far configurations are from what was recorded, the recorded one first.
         peaks: largest absolute value by output.
-        quantized: outputs that have a scale.
+        steps: how finely an output is graded, in units of what it stores; see `tolerance`.
     """
     outputs = []
     for number, tensor in enumerate(run.outputs):
         spread = max(one.largest[number] for _, one in found)
-        most = tolerance(spread, tensor.dtype, peaks[number], quantized=tensor.name in quantized)
+        most = tolerance(spread, tensor.dtype, peaks[number], steps.get(tensor.name, 0.0))
         outputs.append(VectorOutput(**tensor.model_dump(), tolerance=most, spread=spread))
     return VariantVectors(
         variant=variant,
@@ -156,4 +156,5 @@ def _doubts(entry: VariantVectors, count: int) -> Iterator[str]:
         others = f", and {more} more pairs" if more else ""
         yield f"{entry.variant} answers the invocations {named} alike{others}"
     if entry.alike_variants:
-        yield f"{', '.join(entry.alike_variants)} would pass for {entry.variant}"
+        others = ", ".join(entry.alike_variants)
+        yield f"the vectors of {entry.variant} would not notice {others} in its place"

@@ -33,8 +33,16 @@ WAYS = (("default", 1), ("default", 2), ("builtin", 1), ("reference", 1))
 
 
 @dataclass(frozen=True)
-class _Ground:
-    """What vectors are made of: the files that run, the samples, all answers to these."""
+class Ground:
+    """What vectors are made of.
+
+    Args:
+        built: the files that run here.
+        split: samples as they take them.
+        source: the source's answers to the split.
+        answers: each file's, dequantized.
+        configurations: ways of running a file, the one that is recorded first.
+    """
 
     built: Sequence[Built]
     split: SplitData
@@ -69,7 +77,7 @@ def make(session: Session, plan: Plan, measured: Measured, count: int) -> dict[s
         STAGE,
         _key(plan, ground, count),
         VectorIndex,
-        lambda directory: _record(session, ground, count, directory),
+        lambda directory: record(session, ground, count, directory),
     )
     for doubt in index.doubts(found):
         session.warn(STAGE, doubt)
@@ -77,11 +85,11 @@ def make(session: Session, plan: Plan, measured: Measured, count: int) -> dict[s
     return {sharing.INDEX: index.text(found), **files}
 
 
-def _ground(session: Session, plan: Plan, measured: Measured, built: Sequence[Built]) -> _Ground:
+def _ground(session: Session, plan: Plan, measured: Measured, built: Sequence[Built]) -> Ground:
     """All of it is in the cache by now."""
     samples = measured.samples
     split = feeding.fed(session, plan, samples, measured.conversion).splits["evaluate"]
-    return _Ground(
+    return Ground(
         built=built,
         split=split,
         source=running.source_outputs(session, plan, samples.splits["evaluate"]),
@@ -109,7 +117,7 @@ def _configurations(model: TFLiteModel) -> Iterator[Configuration]:
                 yield one
 
 
-def _affordable(session: Session, plan: Plan, ground: _Ground, count: int) -> int:
+def _affordable(session: Session, plan: Plan, ground: Ground, count: int) -> int:
     signatures = [_signature(plan.signature.name, one) for one in ground.built]
     if size.files(signatures) > size.MOST_FILES:
         session.warn(STAGE, "no vectors: the files have too many inputs and outputs for a bundle")
@@ -127,7 +135,7 @@ def _signature(name: str, built: Built) -> Signature:
     return next((one for one in found if one.name == name), found[0])
 
 
-def _key(plan: Plan, ground: _Ground, count: int) -> dict[str, str]:
+def _key(plan: Plan, ground: Ground, count: int) -> dict[str, str]:
     models = (f"{one.evidence.variant} {one.model.sha256}" for one in ground.built)
     return {
         "models": ",".join(models),
@@ -140,7 +148,12 @@ def _key(plan: Plan, ground: _Ground, count: int) -> dict[str, str]:
     }
 
 
-def _record(session: Session, ground: _Ground, count: int, directory: Path) -> VectorIndex:
+def record(session: Session, ground: Ground, count: int, directory: Path) -> VectorIndex:
+    """Leave the vectors' files below `directory`, under their names in the bundle.
+
+    Raises:
+        ModelError: a file that ran before fails now.
+    """
     session.tell(STAGE, f"recording {count} samples with the answers of {len(ground.built)} files")
     submit = session.general.submit
     split, models = ground.split, {one.evidence.variant: one.model for one in ground.built}
@@ -186,7 +199,7 @@ def _in_order(
 
 
 def _entry(
-    session: Session, built: Built, runs: Mapping[str, VectorRun], ground: _Ground
+    session: Session, built: Built, runs: Mapping[str, VectorRun], ground: Ground
 ) -> VariantVectors:
     """One file's part of the index."""
     variant = built.evidence.variant

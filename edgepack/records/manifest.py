@@ -15,6 +15,8 @@ from edgepack.records.tensors import OpUse, Signature
 from edgepack.records.verdict import Verdict
 
 SequenceSource = Literal["", "given", "baseline", "ci-run", "commits"]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+VERSION = r"^[0-9]+\.[0-9]+\.[0-9]+(?:[-+][0-9A-Za-z.+-]+)?$"
 GREATEST = 2**53 - 1  # the last whole number that every JSON reader has
 
 
@@ -123,8 +125,8 @@ class Manifest(Record):
     """`manifest.json`, format version 1."""
 
     schema_version: Literal[1] = 1
-    name: str
-    version: str
+    name: str = Field(pattern=NAME, max_length=100)
+    version: str = Field(pattern=VERSION, max_length=100)
     sequence: int | None = Field(
         None,
         ge=0,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from edgepack.records.base import Record
-from edgepack.records.manifest import GREATEST
+from edgepack.records.manifest import GREATEST, NAME, VERSION
 from edgepack.records.recipe import CLIPPINGS, Clipping, Granularity, Rest
 from edgepack.records.search import Objective
 
@@ -77,12 +77,12 @@ class ModelSettings(Record):
 
     path: str = Field(min_length=1, description="SavedModel directory, relative to the config file")
     name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        pattern=NAME,
         max_length=100,
         description="letters, digits, dots, dashes and underscores, such as pet-classifier",
     )
     version: str = Field(
-        pattern=r"^[0-9]+\.[0-9]+\.[0-9]+(?:[-+][0-9A-Za-z.+-]+)?$",
+        pattern=VERSION,
         max_length=100,
         description="three numbers with dots, such as 1.2.0 or 1.2.0-rc.1",
     )

@@ -19,6 +19,9 @@ class VectorTensor(Record):
         description="of one invocation, the batch first where it has one"
     )
     path: str = Field(description="member of the bundle")
+    place: int | None = Field(
+        None, description="among the interpreter's inputs or outputs, for APIs that count"
+    )
 
 
 class VectorOutput(VectorTensor):

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,21 +20,25 @@ from hypothesis.extra import numpy as arrays
 import edgepack
 from edgepack.bundle.contents import write_bundle
 from edgepack.cache import Cache
+from edgepack.config import settings
 from edgepack.errors import MissingExtraError, UsageError, VerificationError
 from edgepack.files import canonical_json
-from edgepack.pipeline import selftest, vectors
+from edgepack.pipeline import measuring, recording, selftest, vectors
+from edgepack.pipeline import plan as plans
 from edgepack.pipeline.session import Session
 from edgepack.pipeline.variants import Built
 from edgepack.records.dataset import ArrayRef, Outputs, SplitData
 from edgepack.records.evidence import Accuracy, VariantEvidence
 from edgepack.records.settings import Limits
 from edgepack.records.stages import ModelFile, TFLiteModel
-from edgepack.records.vectors import Configuration, VectorTensor
+from edgepack.records.vectors import Configuration, VectorRun, VectorTensor
 from edgepack.tflite import reader
 from edgepack.tflite.steps import float_steps
 from edgepack.vectors import codec, comparison, index, selection, sharing, size
+from edgepack.vectors import recording as replaying
 from edgepack.vectors.tolerance import FACTOR, rounded_up, tolerance
 
+ROOT = Path(__file__).resolve().parents[1]
 COUNT, SAMPLES, CLASSES = 4, 60, 4
 RNG = np.random.default_rng(7)
 WEIGHTS = RNG.normal(size=(CLASSES, 4)).astype(np.float32)
@@ -113,7 +121,7 @@ def _ground(directory, models=None, ways=WAYS):
     features = _ref(directory / "samples", "features", INPUTS)
     split = SplitData(inputs={"features": features}, labels=None, samples=SAMPLES, digest="d")
     models = models or MODELS
-    return vectors.Ground(
+    return recording.Ground(
         built=[_built(variant, data, directory) for variant, data in models.items()],
         split=split,
         source=_outputs(directory / "source", scores=_scores(WEIGHTS)),
@@ -139,7 +147,7 @@ def recorded(session, tmp_path_factory):
     """An index and the directory of its files."""
     root = tmp_path_factory.mktemp("recorded")
     ground = _ground(tmp_path_factory.mktemp("ground"))
-    return vectors.record(session, ground, COUNT, root), root
+    return recording.record(session, ground, COUNT, root), root
 
 
 def _bundle(directory, recorded, models=None, change=lambda files: None):
@@ -374,7 +382,7 @@ def test_other_variants_in_its_place_are_told(recorded):
 
 def test_constant_answers_tell_nothing_and_that_is_said(session, tmp_path):
     still = {"float32": _model(np.zeros((4, 4)))}
-    found = vectors.record(session, _ground(tmp_path / "ground", still), COUNT, tmp_path / "made")
+    found = recording.record(session, _ground(tmp_path / "ground", still), COUNT, tmp_path / "made")
     assert len(found.variants[0].alike_samples) == COUNT * (COUNT - 1) // 2
     (doubt,) = index.doubts(found)
     assert doubt == "float32 answers every input alike: its vectors tell nothing"
@@ -384,16 +392,16 @@ def test_a_configuration_that_cannot_run_a_file_is_left_out(session, tmp_path):
     gone = Configuration(runtime="tflite-runtime", version="0")
     ground = _ground(tmp_path / "ground", {"float32": FLOAT}, (HERE, gone))
     broken = ground.built[0].model.model_copy(update={"signature": "other"})
-    run = vectors.VectorRun(model=broken, root="", count=1, inputs=(), outputs=())
+    run = VectorRun(model=broken, root="", count=1, inputs=(), outputs=())
     with pytest.raises(edgepack.EdgepackError, match="cannot load it"):
-        session.general.submit(vectors.recording.compare, run).result()
-    found = vectors.record(session, ground, COUNT, tmp_path / "made")
+        session.general.submit(replaying.compare, run).result()
+    found = recording.record(session, ground, COUNT, tmp_path / "made")
     assert found.variants[0].configurations[0] == HERE
 
 
 def test_the_same_samples_give_the_same_bytes(session, recorded, tmp_path):
     found, root = recorded
-    again = vectors.record(session, _ground(tmp_path / "ground"), COUNT, tmp_path / "made")
+    again = recording.record(session, _ground(tmp_path / "ground"), COUNT, tmp_path / "made")
     assert index.text(again) == index.text(found)
     for path in index.paths(found):
         assert (tmp_path / "made" / path).read_bytes() == (root / path).read_bytes()
@@ -405,7 +413,7 @@ def test_a_fixed_batch_is_filled(session, tmp_path):
         if tensor.name != b"w":
             tensor.shape = [2, 4]
     ground = _ground(tmp_path / "ground", {"float32": tflite_models.pack(pair)})
-    found = vectors.record(session, ground, 3, tmp_path / "made")
+    found = recording.record(session, ground, 3, tmp_path / "made")
     assert (found.count, found.batch, len(found.rows)) == (2, 2, 4)
     assert found.variants[0].inputs[0].shape == (2, 4)
     answers = codec.read(tmp_path / "made", found.variants[0].outputs[0], 2)
@@ -595,3 +603,121 @@ def test_the_command_ends_with_4_and_its_table_where_one_differs(edgepack, recor
     (output,) = json.loads(told.stdout)["outputs"]
     assert output["holds"] is False
     assert json.loads(told.stderr)["error"]["code"] == "selftest"
+
+
+# Without Python
+
+
+JAVA = """
+import java.nio.file.*;
+public class Main {
+    static java.nio.ByteBuffer read(String path) throws Exception {
+        return java.nio.ByteBuffer.wrap(Files.readAllBytes(Paths.get(path)));
+    }
+    public static void main(String[] a) throws Exception {
+        System.out.println(Vectors.largest(a[0], read(a[1]), read(a[2])));
+    }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def java(tmp_path_factory):
+    """The comparison that docs/vectors.md gives to apps, compiled."""
+    if not shutil.which("javac"):
+        pytest.skip("no JDK here")
+    directory = tmp_path_factory.mktemp("java")
+    page = (ROOT / "docs/vectors.md").read_text()
+    (directory / "Vectors.java").write_text(re.search(r"```java\n(.*?)```", page, re.DOTALL)[1])
+    (directory / "Main.java").write_text(JAVA)
+    sources = [str(directory / name) for name in ("Vectors.java", "Main.java")]
+    subprocess.run(["javac", "-d", str(directory), *sources], check=True)
+
+    def largest(dtype, mine, theirs):
+        command = ["java", "-cp", str(directory), "Main", dtype, str(mine), str(theirs)]
+        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+    return largest
+
+
+@pytest.mark.parametrize(("variant", "dtype"), [("float16", "float32"), ("int8", "int8")])
+def test_java_reads_the_files_and_finds_the_same_difference(
+    java, recorded, tmp_path, variant, dtype
+):
+    found, root = recorded
+    entry = next(one for one in found.variants if one.variant == variant)
+    mine = codec.read(root, entry.outputs[0], COUNT)
+    other = np.roll(mine, 1, axis=0)
+    (tmp_path / "other.bin").write_bytes(codec.encode(list(other)))
+    path = root / entry.outputs[0].path
+    assert java(dtype, path, path) == 0
+    assert java(dtype, path, tmp_path / "other.bin") == comparison.difference(mine, other)
+
+
+def test_java_takes_nan_for_nan_only(java, tmp_path):
+    for name, value in {"nan": np.nan, "one": 1, "infinite": np.inf}.items():
+        (tmp_path / name).write_bytes(np.float32([value]).tobytes())
+    assert java("float32", tmp_path / "nan", tmp_path / "nan") == 0
+    assert java("float32", tmp_path / "infinite", tmp_path / "infinite") == 0
+    assert java("float32", tmp_path / "nan", tmp_path / "one") == math.inf
+    assert java("float32", tmp_path / "one", tmp_path / "infinite") == math.inf
+
+
+# A whole build
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory):
+    """The embedded model, built and measured, with what `make` gives for a number of samples."""
+    cache = Cache(tmp_path_factory.mktemp("cache"))
+    wanted = settings.load(ROOT / "calibration/digits/edgepack.toml")
+    told = []
+    with Session(cache, Limits(), told.append) as opened:
+        plan = plans.make(opened, wanted)
+        measured = measuring.measure(opened, plan, None)
+
+        def members(count):
+            told.clear()
+            made = vectors.make(opened, plan, measured, count)
+            return made, [event.message for event in told if event.level == "warning"]
+
+        yield members
+
+
+@pytest.mark.slow
+def test_a_build_records_what_replays(build):
+    members, warnings = build(8)
+    found = index.read(
+        members[sharing.INDEX], members.keys(), {"float32", "float16", "dynamic", "int8"}
+    )
+    assert found.count == 8
+    assert len(set(found.rows)) == 8
+    by_name = {one.variant: one for one in found.variants}
+    assert by_name["float32"].alike_variants == ()
+    assert all(one.alike_samples == () for one in found.variants)
+    assert by_name["int8"].outputs[0].dtype == "int8"
+    assert by_name["int8"].outputs[0].tolerance < by_name["int8"].outputs[0].between_samples / 10
+    scores = np.frombuffer(members["vectors/source/0.bin"].read_bytes(), "<f4").reshape(8, 10)
+    assert len(set(scores.argmax(1))) >= 6
+    assert all(name in members for name in index.paths(found))
+    assert (
+        sum(path.stat().st_size for name, path in members.items() if name != sharing.INDEX) < 10_000
+    )
+    assert all("dynamic" in warning for warning in warnings)
+
+
+@pytest.mark.slow
+def test_a_build_without_vectors_has_no_members(build):
+    assert build(0) == ({}, [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("most", "left", "words"),
+    [(1200, 2, "2 of 8 samples are recorded"), (10, 0, "no vectors: one sample is more than")],
+)
+def test_vectors_that_would_be_too_large_are_fewer(build, monkeypatch, most, left, words):
+    monkeypatch.setattr(size, "MOST_BYTES", most)
+    members, warnings = build(8)
+    assert any(words in warning for warning in warnings)
+    assert json.loads(members[sharing.INDEX])["count"] == left if left else members == {}

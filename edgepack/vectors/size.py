@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from edgepack.records.tensors import Signature, Tensor
 
 MOST_BYTES = 16 << 20
+TOO_MUCH = f"more than {MOST_BYTES >> 20} MiB with all answers"
 MOST_FILES = 400  # a bundle has at most 1000 members
 WIDTHS = {"float64": 8, "complex64": 8, "float16": 2, "bool": 1, "string": 4}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edgepack.difference.fields import About, words
+from edgepack.difference.fields import About, told, words
 from edgepack.report import figures
 
 if TYPE_CHECKING:
@@ -27,7 +27,11 @@ def accuracy(subject: str, old: Accuracy, new: Accuracy, *, same_samples: bool) 
         new: what was measured now.
         same_samples: whether both were measured on the same.
     """
-    remark, about = "" if same_samples else OTHER_SAMPLES, About("evidence", subject)
+    about, remark = About("evidence", subject), "" if same_samples else OTHER_SAMPLES
+    yield from told(about, old, new, _figures(about, old, new, remark))
+
+
+def _figures(about: About, old: Accuracy, new: Accuracy, remark: str) -> Iterator[Change]:
     before, after = ({one.name: one for one in side.metrics} for side in (old, new))
     for name in dict.fromkeys((*before, *after)):
         pair = _metric(before.get(name)), _metric(after.get(name))

@@ -52,6 +52,14 @@ class About:
             yield self.change(what, pair, detail=detail)
 
 
+def told(about: About, old: object, new: object, changes: Iterable[Change]) -> Iterator[Change]:
+    """The changes from one value to another; where they differ, and none is known, that they do."""
+    found = tuple(changes)
+    yield from found
+    if not found and old != new:
+        yield about.change("details", ("", ""))
+
+
 def words(value: Any) -> str:
     """A value of a record, short; nothing for None and for what is empty."""
     if value is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from edgepack.contract.breaches import SAME_SCALE, accepts
 from edgepack.contract.changes import shape
-from edgepack.difference.fields import LISTED, About
+from edgepack.difference.fields import LISTED, About, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,8 +48,12 @@ def signatures(
     for name in sorted(before.keys() & after.keys()):
         prefix = f"{_called(name)}: " if several else ""
         one, other = before[name], after[name]
-        yield from _side(subject, prefix, "input", one.inputs, other.inputs)
-        yield from _side(subject, prefix, "output", one.outputs, other.outputs)
+        changes = (
+            *_side(subject, prefix, "input", one.inputs, other.inputs),
+            *_side(subject, prefix, "output", one.outputs, other.outputs),
+        )
+        about = About("interface", subject, prefix.removesuffix(": "))
+        yield from told(about, one, other, changes)
 
 
 def _called(name: str) -> str:

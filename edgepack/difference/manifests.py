@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, get_args
 
 from edgepack.difference.app import classes, preprocessing
 from edgepack.difference.evidence import verdict
-from edgepack.difference.fields import About, listed
+from edgepack.difference.fields import About, told
 from edgepack.difference.models import models
 from edgepack.difference.origin import origin
 from edgepack.difference.release import release
@@ -34,11 +34,7 @@ def between(
         new: what they would get.
         contents: graphs and weights, old and new, by variant, of files that differ.
     """
-    found = tuple(_changes(old, new, contents or {}))
-    if not found and old != new:
-        names = (n for n in type(new).model_fields if getattr(old, n) != getattr(new, n))
-        return (FILES.change("manifest", ("", ""), detail=listed(names)),)
-    return ranked(found)
+    return ranked(told(FILES, old, new, _changes(old, new, contents or {})))
 
 
 def ranked(changes: Iterable[Change]) -> tuple[Change, ...]:
@@ -54,7 +50,8 @@ def _changes(
     yield from classes(old.classes, new.classes)
     yield from models(old, new, contents)
     yield from targets(old, new)
-    yield from verdict(old.verdict, new.verdict)
+    checks = verdict(old.verdict, new.verdict)
+    yield from told(About("evidence"), old.verdict, new.verdict, checks)
     yield from origin(old, new)
     for name in sorted({*old.attachments} - {*new.attachments}):
         yield FILES.change("attachment", (name, ""))

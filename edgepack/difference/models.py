@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgepack.difference.app import prepared_inputs
 from edgepack.difference.evidence import accuracy
-from edgepack.difference.fields import About, entries, plain, short
+from edgepack.difference.fields import About, entries, plain, short, told
 from edgepack.difference.interface import signatures
 from edgepack.difference.needs import needs
 from edgepack.report import figures
@@ -42,12 +42,15 @@ def models(old: Manifest, new: Manifest, contents: Pairs) -> Iterator[Change]:
         yield About("models").change("variant", ("", variant))
     same = old.dataset.digest == new.dataset.digest
     for variant in (one for one in before if one in after):
-        one, other = before[variant], after[variant]
-        yield from signatures(variant, one.signatures, other.signatures)
-        yield from prepared_inputs(variant, one.prepared_inputs, other.prepared_inputs)
-        yield from needs(one, other, declared=_declared(old, variant))
-        yield from _file(one, other, contents.get(variant))
-        yield from accuracy(variant, one.accuracy, other.accuracy, same_samples=same)
+        one, other, about = before[variant], after[variant], About("models", variant)
+        changes = (
+            *signatures(variant, one.signatures, other.signatures),
+            *prepared_inputs(variant, one.prepared_inputs, other.prepared_inputs),
+            *needs(one, other, declared=_declared(old, variant)),
+            *_file(about, one, other, contents.get(variant)),
+            *accuracy(variant, one.accuracy, other.accuracy, same_samples=same),
+        )
+        yield from told(about, one, other, changes)
 
 
 def _declared(old: Manifest, variant: str) -> bool:
@@ -59,9 +62,8 @@ def _declared(old: Manifest, variant: str) -> bool:
 
 
 def _file(
-    old: ModelEntry, new: ModelEntry, contents: tuple[Contents, Contents] | None
+    about: About, old: ModelEntry, new: ModelEntry, contents: tuple[Contents, Contents] | None
 ) -> Iterator[Change]:
-    about = About("models", new.variant)
     if old.path != new.path:
         yield about.change("path", (old.path, new.path), COPIED)
     if old.digest != new.digest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgepack.difference.evidence import accuracy
-from edgepack.difference.fields import About, plain, short, words
+from edgepack.difference.fields import About, plain, short, told, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,10 +19,13 @@ IMPLIED = ("size_bytes", "fingerprint")  # they change with the files' digest
 
 def origin(old: Manifest, new: Manifest) -> Iterator[Change]:
     """What was converted, measured on what, by what."""
-    yield from _source(old.source, new.source)
     same = old.dataset.digest == new.dataset.digest
-    accuracies = old.source.accuracy, new.source.accuracy
-    yield from accuracy("source", *accuracies, same_samples=same)
+    before, after = old.source, new.source
+    changes = (
+        *_source(before, after),
+        *accuracy("source", before.accuracy, after.accuracy, same_samples=same),
+    )
+    yield from told(About("source", "source"), before, after, changes)
     yield from _dataset(old.dataset, new.dataset)
     yield from plain(About("tools"), old.tools, new.tools, *type(new.tools).model_fields)
     skipped, skips = ({one.variant: words(one) for one in side.skipped} for side in (old, new))

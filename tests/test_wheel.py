@@ -140,6 +140,22 @@ def test_base_install_names_the_extra_that_building_needs(base, tmp_path):
     assert "edgepack[build]" in done.stderr
 
 
+@pytest.mark.parametrize("platform", ["android", "ios", "java"])
+def test_base_install_exports_the_verifiers(base, tmp_path, platform):
+    done = base("export", platform, "--output", tmp_path)
+    assert done.returncode == 0, done.stderr
+    consumers = ROOT / "edgepack" / "consumers"
+    for file in tmp_path.iterdir():
+        assert file.read_bytes() == (consumers / file.name).read_bytes()
+    assert [*tmp_path.iterdir()]
+
+
+def test_base_install_tells_that_a_bundle_does_not_differ_from_itself(base, bundle):
+    done = base("diff", bundle, bundle, "--fail-on", "any")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no differences" in done.stdout
+
+
 def test_base_install_inspects_a_saved_model(base):
     done = base("inspect", ROOT / "calibration" / "digits" / "saved_model")
     assert done.returncode == 0, done.stderr

@@ -11,6 +11,7 @@ from edgepack.records.manifest import Manifest
 from edgepack.records.report import Report
 from edgepack.records.settings import Settings
 from edgepack.records.target import Target
+from edgepack.records.vectors import VectorIndex
 from edgepack.tomlfile.plain import nearest
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _SCHEMAS: dict[str, tuple[type[Record], Mode, str]] = {
     "target": (Target, "validation", "edgepack target profile"),
     "contract": (Contract, "validation", "edgepack signature contract"),
     "manifest": (Manifest, "serialization", "manifest.json of an edgepack bundle"),
+    "vectors": (VectorIndex, "serialization", "vectors/index.json of an edgepack bundle"),
     "report": (Report, "serialization", "report.json of an edgepack build"),
 }
 

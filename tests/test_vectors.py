@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 import tflite_models
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import edgepack
+from edgepack import schemas
 from edgepack.bundle.contents import write_bundle
 from edgepack.cache import Cache
 from edgepack.config import settings
@@ -331,6 +333,14 @@ def test_the_index_is_canonical_and_names_every_file(recorded):
     left = {path.relative_to(root).as_posix() for path in (root / "vectors").rglob("*.bin")}
     assert left == set(index.paths(found))
     assert index.read(data, left, MODELS.keys()) == found
+
+
+def test_the_index_fits_its_published_schema(recorded):
+    schema = jsonschema.Draft202012Validator(schemas.schema("vectors"))
+    value = json.loads(index.text(recorded[0]))
+    schema.validate(value)
+    schema.validate(value | {"later": 1})
+    assert not schema.is_valid(value | {"schema_version": 2})
 
 
 def test_files_are_numbered_and_float_inputs_shared(recorded):

@@ -351,11 +351,15 @@ def test_every_option_reaches_the_build(built, tmp_path, monkeypatch):
         return PASSED
 
     options = "--strict --allow-failed --no-cache --verbose --baseline old.zip --cache-dir c"
+    options += " --sign a.key --sign env:KEY --public-key a.pub"
     changes = "--name cats --model-version 9.9.9 --variant int8 --target linux --threads 3"
     assert built(does, *options.split(), *changes.split()).exit_code == 0
     wanted = seen.pop("wanted")
     assert seen.pop("on_event")
+    assert seen.pop("passphrase")
     assert seen == {
+        "keys": ["a.key", "env:KEY"],
+        "public_key": Path("a.pub"),
         "strict": True,
         "allow_failed": True,
         "no_cache": True,

@@ -27,6 +27,7 @@ from edgepack.records.settings import (
     Limits,
     ModelSettings,
     QuantizeSettings,
+    ReleaseSettings,
     SearchSettings,
     Settings,
 )
@@ -126,6 +127,12 @@ def test_flags_alone_are_enough(monkeypatch, tmp_path):
         (Flags(variants=("int8", "float16")), "variants", ("int8", "float16")),
         (Flags(targets=("linux",)), "targets", ("linux",)),
         (Flags(threads=4), "latency.threads", 4),
+        (Flags(sequence="42"), "release.sequence", 42),
+        (Flags(sequence="commits"), "release.sequence", "commits"),
+        (Flags(expires="2030-01-02"), "release.expires", "2030-01-02"),
+        (Flags(license="MIT OR Apache-2.0"), "release.license", "MIT OR Apache-2.0"),
+        (Flags(vectors=3), "release.vectors", 3),
+        (Flags(provenance=True), "release.provenance", True),
         (Flags(rounds=5), "latency.rounds", 5),
         (Flags(runtime="tflite-runtime"), "latency.runtime", "tflite-runtime"),
         (Flags(timeout=1.5), "limits.timeout_seconds", 1.5),
@@ -191,6 +198,10 @@ def test_everything_in_the_file_has_a_flag():
         (Flags(runtime="litert"), '--runtime: latency.runtime is "litert"; did you mean'),
         (Flags(timeout=math.inf), "--timeout: limits.timeout_seconds is inf"),
         (Flags(memory_limit=-1), "--memory-limit: limits.memory_bytes must be more than 0"),
+        (Flags(sequence="banana"), '--sequence: release.sequence is "banana"; known: baseline'),
+        (Flags(license="Apache"), '--license: "Apache" is no SPDX expression'),
+        (Flags(expires="2030-13-01"), "--expires: expires is not a day"),
+        (Flags(vectors=-1), "--vectors: release.vectors must be at least 0"),
         (Flags(model=""), "--model: model.path must not be empty"),
         (Flags(output=""), "--output: output must not be empty"),
         (Flags(budgets=("max_size_bytes",)), "--budget max_size_bytes: is not KEY=VALUE"),
@@ -391,7 +402,7 @@ def test_the_defaults_in_the_documentation_are_those_of_the_records():
     rows = {key: value for key, value in rows.items() if key not in Budget.model_fields}
     stated = {key: tomllib.loads(f"value = {value}")["value"] for key, value in rows.items()}
     kinds = (Settings, ModelSettings, BaselineBudget, LatencySettings, Limits)
-    kinds += (QuantizeSettings, SearchSettings)
+    kinds += (QuantizeSettings, SearchSettings, ReleaseSettings)
     known = {
         name: field.get_default(call_default_factory=True)
         for kind in kinds

@@ -130,11 +130,6 @@ Provenance = Annotated[
     bool | None, typer.Option("--provenance", help="Attach an SLSA provenance statement.")
 ]
 Sbom = Annotated[bool | None, typer.Option("--sbom", help="Attach a CycloneDX bill of materials.")]
-Embed = Annotated[
-    bool | None, typer.Option("--embed-metadata", help="Write TFLite metadata into the files.")
-]
-Description = Annotated[str | None, typer.Option(help="What the model is for, in its metadata.")]
-Author = Annotated[str | None, typer.Option(help="Whom to ask about the model, in its metadata.")]
 SignKey = Annotated[
     list[str] | None,
     typer.Option(
@@ -196,9 +191,6 @@ def build(
     vectors: Vectors = None,
     provenance: Provenance = None,
     sbom: Sbom = None,
-    embed_metadata: Embed = None,
-    description: Description = None,
-    author: Author = None,
     sign: SignKey = None,
     public_key: PublicKey = None,
     timeout: Timeout = None,
@@ -259,9 +251,6 @@ def build(
             vectors=vectors,
             provenance=provenance,
             sbom=sbom,
-            embed_metadata=embed_metadata,
-            description=description,
-            author=author,
             timeout=timeout,
             memory_limit=memory,
             pass_environment=tuple(pass_environment or ()),

@@ -76,9 +76,6 @@ class Flags:
     vectors: int | None = None
     provenance: bool | None = None
     sbom: bool | None = None
-    embed_metadata: bool | None = None
-    description: str | None = None
-    author: str | None = None
     timeout: float | None = None
     memory_limit: int | None = None
     pass_environment: tuple[str, ...] = ()
@@ -127,9 +124,6 @@ _FLAGS: dict[str, tuple[str, ...]] = {
     "vectors": ("release", "vectors"),
     "provenance": ("release", "provenance"),
     "sbom": ("release", "sbom"),
-    "embed_metadata": ("metadata", "embed"),
-    "description": ("metadata", "description"),
-    "author": ("metadata", "author"),
     "timeout": ("limits", "timeout_seconds"),
     "memory_limit": ("limits", "memory_bytes"),
     "pass_environment": ("limits", "pass_environment"),

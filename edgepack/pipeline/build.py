@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgepack import gate
+from edgepack.bundle import parts
 from edgepack.bundle.contents import write_bundle
 from edgepack.errors import UsageError
 from edgepack.files import write_atomic
 from edgepack.pipeline import baseline as releases
-from edgepack.pipeline import compose, measuring, sources
+from edgepack.pipeline import compose, measuring, releasing, sources
 from edgepack.pipeline import plan as plans
+from edgepack.pipeline import vectors as golden
 from edgepack.pipeline.compose import Outcome
 from edgepack.pipeline.session import Session
 from edgepack.records.report import BuildResult
@@ -21,13 +23,15 @@ from edgepack.report import frontier, markdown
 from edgepack.report import json as report_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from edgepack.bundle.keys import Signer
     from edgepack.cache import Cache
     from edgepack.pipeline.measuring import Measured
     from edgepack.pipeline.plan import Plan
+    from edgepack.pipeline.releasing import Sequence
     from edgepack.records.events import Event
+    from edgepack.records.manifest import Manifest
     from edgepack.records.search import Findings
     from edgepack.records.settings import Settings
 
@@ -65,12 +69,16 @@ def build(request: Request) -> BuildResult:
         release = None
         if request.baseline:
             release = releases.load(request.baseline, session.work / "baseline")
+        sequence = releasing.sequence(settings, release)
+        releasing.check_sequence(sequence, release)
         measured = measuring.measure(session, plan, release)
+        vectors = golden.make(session, plan, measured, settings.release.vectors)
     request.cache.prune()
-    return _deliver(request, _judge(request, plan, measured), epoch)
+    outcome = _judge(request, plan, measured, sequence)
+    return _deliver(request, outcome, epoch, vectors)
 
 
-def _judge(request: Request, plan: Plan, measured: Measured) -> Outcome:
+def _judge(request: Request, plan: Plan, measured: Measured, sequence: Sequence) -> Outcome:
     signatures = {one.evidence.variant: one.facts.signatures for one in measured.built}
     verdict = gate.judge(
         measured.evidence,
@@ -90,20 +98,25 @@ def _judge(request: Request, plan: Plan, measured: Measured) -> Outcome:
         evidence=measured.evidence,
         verdict=verdict,
         targets=gate.selection(plan.targets, measured.evidence, signatures),
+        sequence=sequence,
     )
 
 
-def _deliver(request: Request, outcome: Outcome, epoch: int) -> BuildResult:
+def _deliver(
+    request: Request, outcome: Outcome, epoch: int, vectors: Mapping[str, bytes | Path]
+) -> BuildResult:
     output = Path(request.settings.output)
     bundle = None
     if outcome.built and (outcome.verdict.passed or request.allow_failed):
         name = f"{request.settings.model.name}-{request.settings.model.version}.zip"
         models = {one.evidence.variant: Path(one.file.path) for one in outcome.built}
+        manifest = compose.manifest(outcome)
         bundle = write_bundle(
-            compose.manifest(outcome),
+            manifest,
             models,
             output / name,
             epoch=epoch,
+            attachments={**vectors, **_documents(request.settings, manifest)},
             signers=request.signers,
         )
     report = compose.report(outcome, bundle)
@@ -119,6 +132,19 @@ def _deliver(request: Request, outcome: Outcome, epoch: int) -> BuildResult:
         search_json=log,
         cached=tuple(dict.fromkeys(request.cache.hits)),
     )
+
+
+def _documents(settings: Settings, manifest: Manifest) -> dict[str, bytes]:
+    """Provenance and bill of materials, where they are asked for."""
+    from edgepack.provenance import mlbom, origin, slsa
+
+    documents = {}
+    if settings.release.provenance:
+        found = origin.find(os.environ, Path(settings.model.path).parent)
+        documents[parts.PROVENANCE] = slsa.statement(manifest, found)
+    if settings.release.sbom:
+        documents[parts.SBOM] = mlbom.bom(manifest)
+    return documents
 
 
 def _write_search(output: Path, findings: Findings | None) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgepack.pipeline import making
+from edgepack.pipeline import making, releasing
 from edgepack.records.manifest import (
     DatasetEntry,
     DigestSet,
@@ -19,6 +19,7 @@ from edgepack.records.report import BundleRef, Report
 
 if TYPE_CHECKING:
     from edgepack.pipeline.plan import Plan
+    from edgepack.pipeline.releasing import Sequence
     from edgepack.pipeline.variants import Built
     from edgepack.records.dataset import SampleSet
     from edgepack.records.evidence import Evidence
@@ -41,6 +42,7 @@ class Outcome:
     verdict: Verdict
     findings: Findings | None
     targets: tuple[TargetEntry, ...]
+    sequence: Sequence
 
 
 def manifest(outcome: Outcome) -> Manifest:
@@ -49,6 +51,10 @@ def manifest(outcome: Outcome) -> Manifest:
     return Manifest(
         name=plan.settings.model.name,
         version=plan.settings.model.version,
+        sequence=outcome.sequence.number,
+        sequence_source=outcome.sequence.source,
+        expires=releasing.expires(plan.settings.release.expires),
+        license=plan.settings.release.license,
         failed=not outcome.verdict.passed,
         source=_source(outcome),
         dataset=_dataset(outcome),

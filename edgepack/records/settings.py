@@ -195,14 +195,6 @@ class ReleaseSettings(Record):
     sbom: bool = Field(False, description="attach a CycloneDX bill of materials")
 
 
-class MetadataSettings(Record):
-    """TFLite metadata within each .tflite, for task libraries and people."""
-
-    embed: bool = Field(False, description="write names, normalization and labels into the files")
-    description: str = Field("", description="what the model is for")
-    author: str = Field("", description="who is to be asked")
-
-
 class Limits(Record):
     """What a worker process may use."""
 
@@ -229,7 +221,6 @@ class Settings(Record):
     search: SearchSettings = SearchSettings()
     latency: LatencySettings = LatencySettings()
     release: ReleaseSettings = ReleaseSettings()
-    metadata: MetadataSettings = MetadataSettings()
     limits: Limits = Limits()
     output: str = Field(
         "dist",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 STAGE = "vectors"
 REFERENCE = "reference"
+SLOW_TAKES = {REFERENCE: 2}  # invocations, the most telling ones: these kernels take minutes
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def _entry(
     sane = _spread(session, variant, run, ground.configurations)
     peaks = session.general.submit(recording.peaks, run).result()
     entry = index.judged(variant, run, sane, peaks, _grades(built))
-    others = {name: other for name, other in runs.items() if name != variant}
+    others = {name: other for name, other in runs.items() if other.model.sha256 != run.model.sha256}
     apart = session.general.submit(recording.distances, run, others).result()
     return index.told_apart(entry, apart)
 
@@ -164,7 +165,10 @@ def _spread(
     is no measure of rounding, and is left out with a warning.
     """
     own, *others = configurations
-    calls = [(one, session.general.submit(recording.compare, _by(run, one))) for one in others]
+    calls = [
+        (one, session.general.submit(recording.compare, _by(run, one), SLOW_TAKES.get(one.kernels)))
+        for one in others
+    ]
     found = [(own, session.general.submit(recording.compare, run).result())]
     remarks = []
     for one, call in calls:

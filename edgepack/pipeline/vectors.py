@@ -90,7 +90,8 @@ def _configurations(model: TFLiteModel) -> Iterator[Configuration]:
             one = Configuration.model_validate(
                 {"runtime": runtime, "version": found, "threads": threads, "kernels": kernels}
             )
-            if one != own:
+            plain = kernels == recording.REFERENCE  # the same in every runtime, and slow
+            if one != own and not (plain and runtime != own.runtime):
                 yield one
 
 

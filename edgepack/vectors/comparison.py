@@ -60,8 +60,13 @@ def largest(
 
 
 def differences(mine: Sequence[NDArray[Any]], recorded: Sequence[NDArray[Any]]) -> Differences:
-    """How far answers are from the recorded ones, and whether each is nearest to its own."""
-    found = largest(mine, recorded)
+    """How far answers are from the recorded ones, and whether each is nearest to its own.
+
+    Args:
+        mine: one array an output, [k, ...].
+        recorded: the same outputs, [count, ...]; the first k of them are what `mine` should be.
+    """
+    found = largest(mine, [array[: len(mine[0])] for array in recorded])
     return Differences(
         largest=tuple(value for value, _ in found),
         invocations=tuple(at for _, at in found),
@@ -76,8 +81,10 @@ def _recognised(mine: Sequence[NDArray[Any]], recorded: Sequence[NDArray[Any]]) 
         pairs = zip(mine, recorded, scales, strict=True)
         return max(difference(a[row], b[other]) / scale for a, b, scale in pairs)
 
-    rows = range(len(recorded[0]))
-    return all(apart(row, row) <= min(apart(row, other) for other in rows) for row in rows)
+    others = range(len(recorded[0]))
+    return all(
+        apart(row, row) <= min(apart(row, other) for other in others) for row in range(len(mine[0]))
+    )
 
 
 def _scale(array: NDArray[Any]) -> float:

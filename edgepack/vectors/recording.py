@@ -69,18 +69,26 @@ def _tensor(name: str, arrays: Sequence[NDArray[Any]], root: Path, path: str) ->
     return VectorTensor(name=name, dtype=codec.dtype_name(first), shape=first.shape, path=path)
 
 
-def compare(run: VectorRun) -> Differences:
+def compare(run: VectorRun, most: int | None = None) -> Differences:
     """Replay, and compare with what was recorded.
+
+    Args:
+        run: the file and its vectors.
+        most: how many invocations, the first ones; None for all.
 
     Raises:
         ModelError: the file takes other tensors, or the runtime cannot load or run it.
         VerificationError: the vectors' files are not what they are said to be.
     """
-    return comparison.differences(answers(run), _outputs(run))
+    return comparison.differences(answers(run, most), _outputs(run))
 
 
-def answers(run: VectorRun) -> list[NDArray[Any]]:
+def answers(run: VectorRun, most: int | None = None) -> list[NDArray[Any]]:
     """What a file answers to recorded inputs, [count, ...] by recorded output.
+
+    Args:
+        run: the file and its vectors.
+        most: how many invocations, the first ones; None for all.
 
     Raises:
         ModelError: the file takes other tensors, or the runtime cannot load or run it.
@@ -89,9 +97,8 @@ def answers(run: VectorRun) -> list[NDArray[Any]]:
     root = Path(run.root)
     fed = {tensor.name: codec.read(root, tensor, run.count) for tensor in run.inputs}
     session = open_replay(run.model, run.inputs, run.outputs)
-    each = [
-        session.answer({name: all_[row] for name, all_ in fed.items()}) for row in range(run.count)
-    ]
+    rows = range(run.count)[:most]
+    each = [session.answer({name: all_[row] for name, all_ in fed.items()}) for row in rows]
     return [np.stack([one[tensor.name] for one in each]) for tensor in run.outputs]
 
 

@@ -150,6 +150,12 @@ max_accuracy_drop = 0.01 # against the source model, absolute: one point
 # objective = "latency" # or "size"
 # seconds = 180
 
+# What the bundle says as a release; docs/signing.md and docs/bundle.md tell what it is good for.
+# [release]
+# sequence = 1 # greater for each later release, or "baseline", "ci-run", "commits"
+# license = "Apache-2.0"
+# vectors = 3 # evaluation samples that go along, with all answers to them
+
 # Against the last release, with --baseline its-bundle.zip:
 # [budgets.baseline]
 # max_accuracy_drop = 0.01

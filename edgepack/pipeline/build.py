@@ -70,7 +70,8 @@ def build(request: Request) -> BuildResult:
         if request.baseline:
             release = releases.load(request.baseline, session.work / "baseline")
         sequence = releasing.sequence(settings, release)
-        releasing.check_sequence(sequence, release)
+        if doubt := releasing.doubt(sequence, release):
+            session.warn("release", doubt)
         measured = measuring.measure(session, plan, release)
         vectors = golden.make(session, plan, measured, settings.release.vectors)
     request.cache.prune()
@@ -136,9 +137,11 @@ def _deliver(
 
 def _documents(settings: Settings, manifest: Manifest) -> dict[str, bytes]:
     """Provenance and bill of materials, where they are asked for."""
+    documents: dict[str, bytes] = {}
+    if not (settings.release.provenance or settings.release.sbom):
+        return documents
     from edgepack.provenance import mlbom, origin, slsa
 
-    documents = {}
     if settings.release.provenance:
         found = origin.find(os.environ, Path(settings.model.path).parent)
         documents[parts.PROVENANCE] = slsa.statement(manifest, found)

@@ -33,35 +33,30 @@ def sequence(settings: Settings, release: Release | None) -> Sequence:
     Raises:
         UsageError: there is nothing to take it from.
     """
-    from edgepack.provenance import origin
-
     asked = settings.release.sequence
     if asked is None:
         return Sequence(None, "")
+    if isinstance(asked, int):
+        return Sequence(asked, "given")
     if asked == "baseline":
         return Sequence(_after(release), asked)
+    from edgepack.provenance import origin
+
     if asked == "ci-run":
         return Sequence(origin.run_number(os.environ), asked)
-    if asked == "commits":
-        return Sequence(origin.commit_count(Path(settings.model.path).parent), asked)
-    return Sequence(asked, "given")
+    return Sequence(origin.commit_count(Path(settings.model.path).parent), asked)
 
 
-def check_sequence(found: Sequence, release: Release | None) -> None:
-    """Refuse a number that phones' builds would take for an older release.
-
-    Raises:
-        UsageError: it is not greater than the baseline's.
-    """
+def doubt(found: Sequence, release: Release | None) -> str:
+    """Why builds that took the last release would refuse this one, or nothing."""
     last = release.manifest.sequence if release else None
-    if last is not None and (found.number is None or found.number <= last):
-        said = "no sequence" if found.number is None else f"sequence {found.number}"
-        raise UsageError(
-            f"{said}, and the last release has {last}",
-            where=release.bundle if release else None,
-            hint="Raise release.sequence, or take it from the last release: "
-            'sequence = "baseline".',
-        )
+    if last is None or (found.number is not None and found.number > last):
+        return ""
+    said = "no sequence" if found.number is None else f"sequence {found.number}"
+    return (
+        f"{said}, and the last release has {last}: an app that locked it refuses this one; "
+        'raise release.sequence, or take it from there: sequence = "baseline"'
+    )
 
 
 def expires(day: str) -> str:

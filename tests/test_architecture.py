@@ -57,6 +57,7 @@ MAY_SEE: dict[str, set[str]] = {
     "vectors": BASE | {"engines", "files"},
     "bundle": BASE | {"files", "tflite"},
     "consumers": BASE | {"files"},
+    "provenance": BASE | {"files"},
     "difference": BASE | {"bundle", "contract", "report", "tflite"},
     "inspection": BASE | READERS | {"bundle", "files", "foresight", "formats"},
     "pipeline": STAGES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -251,6 +252,22 @@ def test_identical_bytes_are_stored_once(tmp_path):
 def test_difference(mine, theirs, apart):
     assert comparison.difference(mine, theirs) == pytest.approx(apart)
     assert comparison.difference(theirs, mine) == pytest.approx(apart)
+
+
+@pytest.mark.parametrize(
+    ("mine", "recognised"),
+    [
+        ([[0.0, 1.0], [1.0, 0.0]], True),
+        ([[0.2, 0.9], [0.8, 0.1]], True),
+        ([[1.0, 0.0], [0.0, 1.0]], False),
+        ([[0.0, 1.0], [0.1, 0.9]], False),
+        ([[0.0, np.nan], [1.0, 0.0]], False),
+        ([[0.0, 1.0]], True),  # the first of them only
+    ],
+)
+def test_answers_are_recognised_where_each_is_nearest_to_its_own(mine, recognised):
+    recorded = np.float32([[0, 1], [1, 0]])
+    assert comparison.differences([np.float32(mine)], [recorded]).recognised == recognised
 
 
 @given(st.floats(min_value=1e-30, max_value=1e30))
@@ -561,6 +578,7 @@ LIES = {
     "not JSON": (_not_json, "not JSON"),
     "a later version": (_said(schema_version=2), "a newer edgepack reads it"),
     "no count": (_said(count=0), "count"),
+    "a count that takes for ever": (_said(count=2**50), "count"),
     "too many": (_said(count=COUNT + 1), "not what the index says"),
     "a path that leads out": (_said(variants__0__inputs__0__path="../x"), "no vector of this"),
     "another member": (_said(variants__0__inputs__0__path="manifest.json"), "no vector of this"),
@@ -578,6 +596,18 @@ def test_an_index_that_lies_is_refused(recorded, tmp_path, what):
     change, words = LIES[what]
     with pytest.raises(VerificationError, match=words):
         edgepack.selftest(_bundle(tmp_path, recorded, change=change))
+
+
+@given(st.data())
+def test_whatever_an_index_says_it_is_read_or_refused(recorded, data):
+    found, _ = recorded
+    text, members = index.text(found), set(index.paths(found))
+    at = data.draw(st.integers(0, len(text) - 1))
+    put = data.draw(st.binary(max_size=3))
+    changed = text[:at] + put + text[at + data.draw(st.integers(0, 3)) :]
+    with contextlib.suppress(VerificationError):
+        read = index.read(changed, members, MODELS.keys())
+        assert set(index.paths(read)) <= members
 
 
 def test_what_a_later_edgepack_adds_is_no_fault(recorded, tmp_path):

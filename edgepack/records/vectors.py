@@ -72,7 +72,7 @@ class VectorIndex(Record):
     """`vectors/index.json`, format version 1."""
 
     schema_version: Literal[1] = 1
-    count: int = Field(ge=1, description="invocations; the first axis of every file")
+    count: int = Field(ge=1, le=1000, description="invocations; the first axis of every file")
     batch: int = Field(1, ge=1, description="samples that one invocation takes")
     rows: tuple[int, ...] = Field(description="of the samples in the evaluate split, in order")
     byte_order: Literal["little"] = "little"

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from edgepack.records.vectors import Configuration, Differences, Distances, VectorRun
+    from edgepack.records.vectors import (
+        Configuration,
+        Differences,
+        Distances,
+        VectorRun,
+        VectorTensor,
+    )
 
 HINT = "Build the bundle again."
 
@@ -61,18 +67,23 @@ def read(data: bytes, members: AbstractSet[str], variants: AbstractSet[str]) -> 
 def _faults(
     index: VectorIndex, members: AbstractSet[str], variants: AbstractSet[str]
 ) -> Iterator[str]:
+    yield from _tensor_faults(index.source, members)
     for one in index.variants:
         if one.variant not in variants:
             yield f"{one.variant!r} is no variant of this bundle"
         if not one.outputs:
             yield f"{one.variant} has no outputs"
-        for tensor in (*one.inputs, *one.outputs):
-            if tensor.path not in members or not tensor.path.startswith(FOLDER):
-                yield f"{tensor.path!r} is no vector of this bundle"
-            if any(size < 0 for size in tensor.shape):
-                yield f"{tensor.name!r} has the shape {list(tensor.shape)}"
+        yield from _tensor_faults((*one.inputs, *one.outputs), members)
         if not all(math.isfinite(tensor.tolerance) for tensor in one.outputs):
             yield f"a tolerance of {one.variant} is not finite"
+
+
+def _tensor_faults(tensors: Sequence[VectorTensor], members: AbstractSet[str]) -> Iterator[str]:
+    for tensor in tensors:
+        if tensor.path not in members or not tensor.path.startswith(FOLDER):
+            yield f"{tensor.path!r} is no vector of this bundle"
+        if any(size < 0 for size in tensor.shape):
+            yield f"{tensor.name!r} has the shape {list(tensor.shape)}"
 
 
 def paths(index: VectorIndex) -> tuple[str, ...]:

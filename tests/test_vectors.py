@@ -34,11 +34,10 @@ from edgepack.records.dataset import ArrayRef, Outputs, SplitData
 from edgepack.records.evidence import Accuracy, VariantEvidence
 from edgepack.records.settings import Limits
 from edgepack.records.stages import ModelFile, TFLiteModel
-from edgepack.records.vectors import Configuration, VectorRun, VectorTensor
+from edgepack.records.vectors import Configuration, VectorTensor
 from edgepack.tflite import reader
 from edgepack.tflite.steps import float_steps
 from edgepack.vectors import codec, comparison, index, selection, sharing, size
-from edgepack.vectors import recording as replaying
 from edgepack.vectors.tolerance import FACTOR, rounded_up, tolerance
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,8 +54,8 @@ WAYS = (
 )
 
 
-def _model(weights, *, quantized=False, dequantized=False):
-    """x to logistic(weights @ x), given as float32, as int8, or as float of int8."""
+def _model(weights, *, quantized=False, dequantized=False, last="LOGISTIC"):
+    """x to logistic(weights @ x), or the like, given as float32, as int8, or as float of int8."""
     steps = tflite_models.scaled([1 / 256], [-128])
     made = [
         tflite_models.tensor("x"),
@@ -66,16 +65,17 @@ def _model(weights, *, quantized=False, dequantized=False):
         tflite_models.tensor("q", "int8", quantization=steps),
         tflite_models.tensor("y"),
     ]
-    operators = [("FULLY_CONNECTED", [0, 1, -1], [2]), ("LOGISTIC", [2], [3])]
-    last = 3
+    operators = [("FULLY_CONNECTED", [0, 1, -1], [2]), (last, [2], [3])]
+    output = 3
     if quantized or dequantized:
         operators.append(("QUANTIZE", [3], [4]))
-        last = 4
+        output = 4
     if dequantized:
         operators.append(("DEQUANTIZE", [4], [5]))
-        last = 5
-    io = ("serving_default", [("features", 0)], [("scores", last)])
-    model = tflite_models.unpack(tflite_models.build(made, operators, [0], [last], [io]))
+        output = 5
+    io = ("serving_default", [("features", 0)], [("scores", output)])
+    model = tflite_models.unpack(tflite_models.build(made, operators, [0], [output], [io]))
+    model.operatorCodes[1].version = 1
     model.buffers[1].data = np.frombuffer(weights.astype("<f4").tobytes(), np.uint8)
     return tflite_models.pack(model)
 
@@ -415,15 +415,31 @@ def test_constant_answers_tell_nothing_and_that_is_said(session, tmp_path):
     assert doubt == "float32 answers every input alike: its vectors tell nothing"
 
 
-def test_a_configuration_that_cannot_run_a_file_is_left_out(session, tmp_path):
-    gone = Configuration(runtime="tflite-runtime", version="0")
-    ground = _ground(tmp_path / "ground", {"float32": FLOAT}, (HERE, gone))
-    broken = ground.built[0].model.model_copy(update={"signature": "other"})
-    run = VectorRun(model=broken, root="", count=1, inputs=(), outputs=())
-    with pytest.raises(edgepack.EdgepackError, match="cannot load it"):
-        session.general.submit(replaying.compare, run).result()
-    found = recording.record(session, ground, COUNT, tmp_path / "made")
-    assert found.variants[0].configurations[0] == HERE
+def test_kernels_that_cannot_run_a_file_are_left_out(session, tmp_path):
+    models = {"float32": _model(WEIGHTS, last="ELU")}  # which the plain kernels have not
+    found = recording.record(session, _ground(tmp_path / "ground", models), COUNT, tmp_path / "out")
+    assert found.variants[0].configurations == WAYS[:2]
+
+
+def test_a_runtime_that_answers_otherwise_is_left_out_and_named(session, tmp_path, monkeypatch):
+    exchanged = tmp_path / "exchanged.tflite"
+    exchanged.write_bytes(_model(-WEIGHTS))
+    really = recording._by
+
+    def by(run, one):
+        found = really(run, one)
+        broken = one.kernels == "builtin"
+        path = str(exchanged) if broken else found.model.path
+        return found.model_copy(update={"model": found.model.model_copy(update={"path": path})})
+
+    monkeypatch.setattr(recording, "_by", by)
+    ground = _ground(tmp_path / "ground", {"float32": FLOAT})
+    session.events.clear()
+    found = recording.record(session, ground, COUNT, tmp_path / "out")
+    assert [one.kernels for one in found.variants[0].configurations] == ["default", "reference"]
+    assert found.variants[0].outputs[0].tolerance < 1e-5
+    (warning,) = [one.message for one in session.events if one.level == "warning"]
+    assert "takes one sample for another" in warning
 
 
 def test_the_same_samples_give_the_same_bytes(session, recorded, tmp_path):

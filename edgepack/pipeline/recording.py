@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgepack.errors import ModelError
+from edgepack.errors import MissingExtraError, ModelError
 from edgepack.records.vectors import VectorIndex, VectorRun
 from edgepack.tflite.steps import float_steps
 from edgepack.vectors import index, recording, selection, sharing
@@ -174,7 +174,7 @@ def _spread(
     for one, call in calls:
         try:
             differences = call.result()
-        except ModelError as error:
+        except (ModelError, MissingExtraError) as error:
             if one.kernels != REFERENCE:  # those lack operators, and no app runs them
                 remarks.append(f"{one.runtime} {one.version} cannot run it: {error.message}")
             continue

@@ -77,6 +77,8 @@ IN_FUNCTIONS: dict[str, set[str]] = {
     **LOADED,
     "numpy": {"datasets", "engines", "measure", "stats", "vectors"},
     "PIL": {"datasets"},
+    "cryptography": {"bundle"},
+    "packaging": {"config"},
     "scipy": {"datasets", "measure", "stats"},
     "sklearn": {"measure", "stats"},
     "tensorflow": {"engines"},

@@ -72,13 +72,14 @@ LOADED: dict[str, set[str]] = {
     "typer": {"cli"},
     "rich": {"cli", "report"},
     "numpy": {"engines"},
+    "packaging": {"difference"},
 }
 IN_FUNCTIONS: dict[str, set[str]] = {
     **LOADED,
     "numpy": {"datasets", "engines", "measure", "stats", "vectors"},
     "PIL": {"datasets"},
     "cryptography": {"bundle"},
-    "packaging": {"config"},
+    "packaging": {"config", "difference"},
     "scipy": {"datasets", "measure", "stats"},
     "sklearn": {"measure", "stats"},
     "tensorflow": {"engines"},

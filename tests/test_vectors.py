@@ -557,6 +557,13 @@ def test_a_file_that_the_runtime_cannot_run_did_not_pass(recorded, tmp_path):
     assert "ai-edge-litert cannot load it" in failed.reason
 
 
+def test_a_file_of_other_tensors_is_told_by_them(recorded, tmp_path):
+    found = edgepack.selftest(_bundle(tmp_path, recorded, MODELS | {"float32": INT8}))
+    (failed,) = [one for one in found.outputs if not one.holds]
+    told = "the file's outputs are scores (int8), those recorded scores (float32)"
+    assert failed.reason == told
+
+
 def test_a_bundle_without_vectors_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no golden vectors") as refused:
         edgepack.selftest(sample_bundle(tmp_path))
@@ -597,6 +604,7 @@ LIES = {
     "a count that takes for ever": (_said(count=2**50), "count"),
     "too many": (_said(count=COUNT + 1), "not what the index says"),
     "a path that leads out": (_said(variants__0__inputs__0__path="../x"), "no vector of this"),
+    "no member": (_said(variants__0__inputs__0__path="vectors/9.bin"), "no vector of this"),
     "another member": (_said(variants__0__inputs__0__path="manifest.json"), "no vector of this"),
     "an unknown variant": (_said(variants__0__variant="int4"), "no variant of this bundle"),
     "a negative size": (_said(variants__0__inputs__0__shape=[-1, 4]), "has the shape"),

@@ -38,7 +38,7 @@ def _encoded(array: NDArray[Any]) -> bytes:
     if dtype_name(array) == STRING:
         texts = (bytes(text) for text in array.reshape(-1).tolist())
         return b"".join(_LENGTH.pack(len(text)) + text for text in texts)
-    return array.astype(array.dtype.newbyteorder("<"), order="C", copy=False).tobytes()
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
 def decode(data: bytes, dtype: str, shape: tuple[int, ...], count: int) -> NDArray[Any]:

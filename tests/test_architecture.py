@@ -28,7 +28,7 @@ STAGES = (
     | READERS
     | {"bundle", "cache", "config", "contract", "datasets", "engines", "foresight", "formats"}
     | {"gate", "inspection", "measure", "quantize", "repair", "report", "stats", "targets"}
-    | {"vectors", "workers"}
+    | {"provenance", "vectors", "workers"}
 )
 MAY_SEE: dict[str, set[str]] = {
     "errors": set(),

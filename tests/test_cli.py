@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from bundle_samples import EPOCH, manifest_of, tiny_model, write_models
 from typer.testing import CliRunner
 
 from edgepack import api
+from edgepack.bundle.contents import write_bundle
 from edgepack.bundle.verify import read_manifest
 from edgepack.cli.app import app
 from edgepack.config import settings
@@ -97,6 +99,18 @@ def test_inspect_shows_a_bundle(edgepack):
     for text in ("pets 1.2.3", "int8", "Äffchen", "0.9133"):
         assert text in done.stdout
     Manifest.model_validate_json(edgepack("inspect", GOLDEN_BUNDLE, "--json").stdout)
+
+
+def test_inspect_tells_of_a_bundle_as_a_release(edgepack, tmp_path):
+    models = {"float32": tiny_model()}
+    told = {"sequence": 42, "sequence_source": "commits", "expires": "2030-01-01T00:00:00Z"}
+    manifest = manifest_of(models).model_copy(update={**told, "license": "MIT"})
+    attached = {"vectors/index.json": b"{}", "sbom.cdx.json": b"{}"}
+    paths = write_models(models, tmp_path)
+    write_bundle(manifest, paths, tmp_path / "a.zip", epoch=EPOCH, attachments=attached)
+    done = edgepack("inspect", tmp_path / "a.zip")
+    for text in ("42 (commits)", "2030-01-01T00:00:00Z", "MIT", "golden vectors (1 files), sbom"):
+        assert text in done.stdout
 
 
 def test_inspect_shows_a_tflite_file(edgepack, tmp_path):

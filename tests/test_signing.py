@@ -376,8 +376,8 @@ def test_a_signature_beside_the_bundle_is_as_good(home, tmp_path):
     assert api.verify(home / "signed.zip", signature=path, keys=public)
     with pytest.raises(UntrustedError, match="does not hold"):
         api.verify(home / "unsigned.zip", signature=path, keys=[home / "other.key.pub"])
-    with pytest.raises(UntrustedError, match=r"models/float32.tflite: is not what was signed"):
-        other = sample_bundle(tmp_path, {"float32": tiny_model("newer")}, "b.zip")
+    other = sample_bundle(tmp_path, {"float32": tiny_model("newer")}, "b.zip")
+    with pytest.raises(UntrustedError, match=r"models/float32\.tflite: is not what was signed"):
         api.verify(other, signature=path, keys=public)
     with pytest.raises(UsageError, match="checked by a key"):
         api.verify(home / "unsigned.zip", signature=path)
@@ -438,7 +438,7 @@ def test_a_lock_wants_a_sequence_and_the_bundles_name(tmp_path):
         api.verify(release(tmp_path), lock=lock, update_lock=True)
     assert not lock.exists()
     api.verify(release(tmp_path, sequence=1, name="cats"), lock=lock, update_lock=True)
-    with pytest.raises(RollbackError, match="pets is not in edgepack.lock"):
+    with pytest.raises(RollbackError, match=r"pets is not in edgepack\.lock"):
         api.verify(release(tmp_path, "b.zip", sequence=9), lock=lock)
     with pytest.raises(UsageError, match="no lock file is named"):
         api.verify(release(tmp_path, "b.zip", sequence=9), update_lock=True)

@@ -105,6 +105,16 @@ def _in_float(found: TFLiteFacts) -> str:
     return ", ".join(found.float_ops) or "nothing: full integer"
 
 
+def _sequence(found: Manifest) -> str:
+    return "" if found.sequence is None else f"{found.sequence} ({found.sequence_source})"
+
+
+def _attached(found: Manifest) -> str:
+    vectors = [name for name in found.attachments if name.startswith("vectors/")]
+    others = [name for name in found.attachments if name not in vectors]
+    return ", ".join(([f"golden vectors ({len(vectors)} files)"] if vectors else []) + others)
+
+
 def _bundle(found: Manifest, path: Path) -> Iterator[Table]:
     fits = (f"{one.name}: {', '.join(one.variants) or 'none'}" for one in found.targets)
     samples = ", ".join(f"{count} to {split}" for split, count in found.dataset.samples.items())
@@ -113,6 +123,9 @@ def _bundle(found: Manifest, path: Path) -> Iterator[Table]:
         ("bundle", str(path)),
         ("checked", "only the manifest; edgepack verify checks every byte"),
         ("release", f"{found.name} {found.version}"),
+        ("sequence", _sequence(found)),
+        ("expires", found.expires),
+        ("license", found.license),
         ("gate", "REFUSED, shipped by --allow-failed" if found.failed else "passed"),
         ("targets", "; ".join(fits)),
         ("dataset", f"{found.dataset.name}: {samples}"),
@@ -122,6 +135,7 @@ def _bundle(found: Manifest, path: Path) -> Iterator[Table]:
         ("app links", _needed("Select-TF ops", {op for m in found.models for op in m.select_ops})),
         ("app prepares", _prepared(found)),
         ("skipped", "; ".join(f"{one.variant}: {one.reason}" for one in found.skipped)),
+        ("attached", _attached(found)),
     )
     models = _grid("variant", "precision", "size", "accuracy", "sha256")
     for model in found.models:

@@ -161,8 +161,9 @@ def quantize(session: Session, plan: Plan, recipe: Recipe, source: Quantizable) 
 
     def make(directory: Path) -> ModelFile:
         path = directory / "quantized.tflite"
-        write_quantized(session, plan, recipe, source, path)
-        return ModelFile(variant=recipe.mode, path=path.name, sha256=sha256_file(path))
+        notes = write_quantized(session, plan, recipe, source, path)
+        digest = sha256_file(path)
+        return ModelFile(variant=recipe.mode, path=path.name, sha256=digest, notes=notes)
 
     found, directory = session.cache.stage("quantize", key, ModelFile, make)
     path = directory / found.path
@@ -175,8 +176,11 @@ def quantize(session: Session, plan: Plan, recipe: Recipe, source: Quantizable) 
 
 def write_quantized(
     session: Session, plan: Plan, recipe: Recipe, source: Quantizable, target: Path
-) -> None:
+) -> tuple[str, ...]:
     """Let an engine write a file: litert-quantizer in any worker, the converter in TensorFlow's.
+
+    Returns:
+        What was done to ranges or scales for the file to work.
 
     Raises:
         ModelError: the engine refuses the model, or dies of it.
@@ -191,8 +195,8 @@ def write_quantized(
     )
     if recipe.engine == "converter":
         session.tensorflow.submit(converter.quantize, job).result()
-    else:
-        session.general.submit(quantizer.quantize, job).result()
+        return ()
+    return session.general.submit(quantizer.quantize, job).result()
 
 
 def engine_version(plan: Plan, recipe: Recipe) -> str:

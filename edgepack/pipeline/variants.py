@@ -96,7 +96,8 @@ def _made(session: Session, plan: Plan, variant: str, inputs: Inputs) -> Built:
     """A variant's file, and what it says of itself."""
     made, search = _make(session, plan, variant, inputs)
     facts = reader.read(Path(made.file.path))
-    note = search.why if search else _honest(variant, facts)
+    said = search.why if search else _honest(variant, facts)
+    note = "; ".join(filter(None, (said, *made.file.notes)))
     return Built(
         file=made.file.model_copy(update={"variant": variant}),
         facts=facts,

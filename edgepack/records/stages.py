@@ -115,6 +115,7 @@ class ModelFile(Record):
     variant: str
     path: str
     sha256: str
+    notes: tuple[str, ...] = Field((), description="what was done for the file to work")
 
 
 class Ratio(Record):

@@ -7,7 +7,7 @@ from decimal import ROUND_CEILING, Decimal
 
 # Beyond the measured spread, as other processors add up in yet another order. Where one of three
 # kinds of kernels was left out of the measurement, it was off by up to 1.5 times what the others
-# were (three models, four precisions).
+# were (three models in float32, float16, dynamic range and int8).
 FACTOR = 3.0
 # Machine epsilons of an output's largest value, where nothing larger was measured: 4e-6 of a
 # float32 score of 1. Weights as float16 changed answers by 1.5e-5 and more (eleven models).

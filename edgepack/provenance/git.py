@@ -24,8 +24,8 @@ def ask(directory: Path, *arguments: str) -> str | None:
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        done = subprocess.run(
-            ["git", *_SAFE, *arguments],
+        done = subprocess.run(  # noqa: S603 - git, with our own words
+            ["git", *_SAFE, *arguments],  # noqa: S607 - the git of the user's PATH
             cwd=directory,
             env=kept | _ENVIRONMENT | {"LC_ALL": "C"},
             stdin=subprocess.DEVNULL,

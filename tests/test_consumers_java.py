@@ -162,7 +162,7 @@ def bundle(home, directory, name, **changes):
 def test_an_older_release_is_refused_by_either_verifiers_lock(home, tmp_path):
     older, newer = (bundle(home, tmp_path, f"{n}.zip", sequence=n) for n in (8, 9))
     path = tmp_path / "edgepack.lock"
-    assert "there is no such file" in verifier(home, newer, "--lock", path).stderr
+    assert "there is no such lock file" in verifier(home, newer, "--lock", path).stderr
     done = verifier(home, newer, "--lock", path, "--update-lock")
     assert (done.returncode, done.stderr) == (0, "")
     assert lock.read(path)["pets"].sequence == 9
@@ -224,6 +224,17 @@ def test_attachments_and_unknown_fields_are_no_fault(home, tmp_path):
     (tmp_path / "a.zip").write_bytes(forge.zipped(forge.signed(more, [signer(home)])))
     done = verifier(home, tmp_path / "a.zip")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_vectors_are_extracted_where_asked_for(home, tmp_path):
+    found = forge.members((home / "whole.zip").read_bytes())
+    names = ["vectors/index.json", "vectors/int8/0.bin"]
+    more = forge.said({**found, **dict.fromkeys(names, b"{}")}, attachments=names)
+    (tmp_path / "a.zip").write_bytes(forge.zipped(forge.signed(more, [signer(home)])))
+    for asked, there in ((["--vectors"], True), ([], False)):
+        done = verifier(home, tmp_path / "a.zip", "--extract", tmp_path / f"{there}", *asked)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (tmp_path / f"{there}" / names[1]).exists() == there
 
 
 def test_a_large_model_takes_little_memory(home, tmp_path):

@@ -1151,7 +1151,11 @@ public final class EdgepackVerifier {
             if (bundle.sequence() == null) {
                 throw new Refused("no sequence: a lock needs one");
             }
-            Map<String, String> lines = update && !Files.exists(path) ? new TreeMap<>() : read(path);
+            if (!update && !Files.exists(path)) {
+                throw new Usage(path + ": there is no such lock file; write it once by --update-lock, and"
+                        + " commit it");
+            }
+            Map<String, String> lines = Files.exists(path) ? read(path) : new TreeMap<>();
             String line = lines.get(bundle.name());
             if (line == null && !update) {
                 throw new Refused(bundle.name() + " is not in edgepack.lock");
@@ -1276,7 +1280,8 @@ public final class EdgepackVerifier {
             "  --allow-failed    take a bundle that its own gate refused",
             "  --extract DIR     copy the checked models, labels.txt and manifest.json there",
             "  --variant NAME    of the models, only this one; repeatable",
-            "  --target NAME     of the models, only the one that is best for this target");
+            "  --target NAME     of the models, only the one that is best for this target",
+            "  --vectors         the golden vectors too: samples with every answer to them");
 
     /** See the head of this file. */
     public static void main(String[] arguments) {
@@ -1316,6 +1321,7 @@ public final class EdgepackVerifier {
         private Path bundle;
         private boolean help;
         private boolean unsigned;
+        private boolean vectors;
         private Path directory;
         private String target;
         private final List<String> variants = new ArrayList<>();
@@ -1349,6 +1355,9 @@ public final class EdgepackVerifier {
                     return false;
                 case "--unsigned":
                     unsigned = true;
+                    return false;
+                case "--vectors":
+                    vectors = true;
                     return false;
                 case "--update-lock":
                     options.updateLock = true;
@@ -1408,6 +1417,11 @@ public final class EdgepackVerifier {
                 found.put(member, directory.resolve(variant + ".tflite"));
             }
             found.put(MANIFEST, directory.resolve(MANIFEST));
+            for (String name : result.entries.keySet()) {
+                if (vectors && name.startsWith("vectors/")) {
+                    found.put(name, directory.resolve(name));
+                }
+            }
             if (result.entries.containsKey(LABELS)) {
                 found.put(LABELS, directory.resolve(LABELS));
             }

@@ -1,4 +1,4 @@
-"""What git says of a directory, asked without running anything that the repository brings."""
+"""What git says of a directory: no hooks run, and no variables of the caller steer it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which variables each CI system describes its run by, from the systems' own documentation."""
+"""Which variables each CI system describes its run by, under the names that its runners set."""
 
 from __future__ import annotations
 

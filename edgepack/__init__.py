@@ -1,8 +1,8 @@
 """edgepack: convert, measure, gate and bundle TensorFlow models for devices.
 
-`build`, `diff`, `export`, `inspect`, `selftest`, `sensitivity` and `verify` are what the commands
-of the same names do; they return frozen records and raise `EdgepackError`. Nothing is imported
-before it is used.
+`build`, `diff`, `export`, `inspect`, `keygen`, `selftest`, `sensitivity`, `sign` and `verify` are
+what the commands of the same names do; they return frozen records and raise `EdgepackError`.
+Nothing is imported before it is used.
 """
 
 from __future__ import annotations
@@ -10,7 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgepack.api import build, diff, export, inspect, selftest, sensitivity, verify
+    from edgepack.api import (
+        build,
+        diff,
+        export,
+        inspect,
+        keygen,
+        selftest,
+        sensitivity,
+        sign,
+        verify,
+    )
     from edgepack.errors import EdgepackError
 
     __version__: str
@@ -22,17 +32,15 @@ __all__ = [
     "diff",
     "export",
     "inspect",
+    "keygen",
     "selftest",
     "sensitivity",
+    "sign",
     "verify",
 ]
 
 
 def __getattr__(name: str) -> object:
-    if name in {"build", "diff", "export", "inspect", "selftest", "sensitivity", "verify"}:
-        from edgepack import api
-
-        return getattr(api, name)
     if name == "EdgepackError":
         from edgepack import errors
 
@@ -41,6 +49,10 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         return version("edgepack")
+    if name in __all__:
+        from edgepack import api
+
+        return getattr(api, name)
     raise AttributeError(f"module 'edgepack' has no attribute {name!r}")
 
 

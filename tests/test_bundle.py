@@ -192,24 +192,16 @@ def refused(data: bytes | bytearray) -> bool:
     return False
 
 
-def zeros_of(bundle: Path) -> set[int]:
-    """Offsets of the padding, whose thousands of equal bytes are tried with fewer masks."""
-    with bundle.open("rb") as file:
-        entry = reader.scan(file).entries[-1]
-    start = entry.offset - len(entry.extra) + 6
-    return set(range(start, entry.offset))
-
-
-@pytest.mark.parametrize("mask", [1, 2, 4, 8, 16, 32, 64, 128, 255])
-def test_every_change_of_a_byte_is_found(mask, bundle):
+# Single bits are flipped in tests/test_signing.py, in a signed bundle.
+def test_every_change_of_a_byte_is_found(bundle):
     whole = bundle.read_bytes()
     data = bytearray(whole)
     accepted = []
-    for at in set(range(len(whole))) - (zeros_of(bundle) if mask not in {1, 255} else set()):
-        data[at] ^= mask
+    for at in range(len(whole)):
+        data[at] ^= 255
         if not refused(data):
             accepted.append(at)
-        data[at] ^= mask
+        data[at] ^= 255
     assert accepted == []
     assert data == whole
     assert not refused(data)

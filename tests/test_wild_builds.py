@@ -122,5 +122,5 @@ def test_a_keras_file_is_exported_and_the_manifest_speaks_of_it(edgepack, models
     done = _build(edgepack, tmp_path, file)
     assert done.returncode == 0, done.stdout + done.stderr
     source = _manifest(edgepack, tmp_path)["source"]
-    assert source["digest"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert source["digest"]["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     assert source["repairs"][0]["what"].startswith("exported to a SavedModel with keras 3")

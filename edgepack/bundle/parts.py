@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from edgepack.bundle.framing import archive_order
+from edgepack.bundle.framing import MAX_ENTRIES, archive_order
 from edgepack.errors import UsageError
 from edgepack.files import canonical_json, sha256_bytes
 from edgepack.records.manifest import Manifest
@@ -25,6 +26,8 @@ PROVENANCE = "provenance.intoto.json"
 SBOM = "sbom.cdx.json"
 MODELS = "models/"
 SCHEMA_VERSION = 1
+MOST_FAULTS = 20  # of one member in a message
+_SHOWN_BYTES = 200
 _SUM = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
 
 
@@ -85,10 +88,10 @@ def labels_faults(data: bytes, classes: Sequence[str]) -> Iterator[str]:
     actual = data.removesuffix(b"\n").split(b"\n")
     if len(actual) != len(expected):
         yield f"{LABELS}: {len(actual)} lines, and the manifest has {len(expected)} classes"
-    for number, (found, wanted) in enumerate(zip(actual, expected, strict=False), 1):
-        if found != wanted:
-            name = found.decode(errors="backslashreplace")
-            yield f"{LABELS}: line {number} is {name!r}, and the class is {wanted.decode()!r}"
+    pairs = enumerate(zip(actual, expected, strict=False), 1)
+    for number, (found, wanted) in islice((p for p in pairs if p[1][0] != p[1][1]), MOST_FAULTS):
+        name = found[:_SHOWN_BYTES].decode(errors="backslashreplace")
+        yield f"{LABELS}: line {number} is {name!r}, and the class is {wanted.decode()!r}"
     if actual == expected and not data.endswith(b"\n"):
         yield f"{LABELS}: the last line has no end"
 
@@ -100,9 +103,10 @@ def sums_text(digests: Mapping[str, str]) -> bytes:
 
 
 def read_sums(data: bytes) -> dict[str, str]:
-    """Digests by member name, of those lines that are a digest and a name."""
-    lines = data.decode(errors="backslashreplace").removesuffix("\n").split("\n")
-    matches = (_SUM.fullmatch(line) for line in lines)
+    """Digests by member name, of those lines that are a digest and a name; none of no text."""
+    if data.count(b"\n") > MAX_ENTRIES or not _is_text(data):
+        return {}
+    matches = (_SUM.fullmatch(line) for line in data.decode().removesuffix("\n").split("\n"))
     return {match[2]: match[1] for match in matches if match}
 
 
@@ -116,8 +120,9 @@ def sums_faults(data: bytes, digests: Mapping[str, str]) -> list[str]:
     """Where `SHA256SUMS` differs from the digests of the members that it should list."""
     if data == sums_text(digests):
         return []
-    lines = data.decode(errors="backslashreplace").removesuffix("\n").split("\n")
-    matches = [_SUM.fullmatch(line) for line in lines]
+    if data.count(b"\n") > MAX_ENTRIES or not _is_text(data):
+        return [f"{SUMS}: not the lines of at most {MAX_ENTRIES} members in UTF-8"]
+    matches = [_SUM.fullmatch(line) for line in data.decode().removesuffix("\n").split("\n")]
     listed = read_sums(data)
     faults = [
         f"{SUMS}: line {number} is not a digest, two spaces and a name"
@@ -126,6 +131,14 @@ def sums_faults(data: bytes, digests: Mapping[str, str]) -> list[str]:
     ]
     faults += _sum_faults(listed, digests)
     return faults or [f"{SUMS}: the lines are not sorted, ended or unique as they must be"]
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _sum_faults(listed: Mapping[str, str], digests: Mapping[str, str]) -> Iterator[str]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edgepack.records.facts import TFLiteFacts
     from edgepack.records.manifest import Manifest, ModelEntry
 
-MAX_TEXT = 16 << 20  # bytes of one member that is not a model
+MAX_TEXT = 2 << 20  # bytes of one member that is not a model; a second's work for hostile JSON
 MAX_SIGNATURE = 1 << 20
 MAX_SIGNATURES = 32
 HINT = "Do not ship it: build it again, or fetch it again from where it was built."

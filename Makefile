@@ -8,7 +8,7 @@ LOCK := requirements-dev.lock
 SUPPORTED := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-quantization wild lock docs clean
+.PHONY: help demo test fuzz lint bench bench-quantization wild lock docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -18,6 +18,10 @@ demo: $(VENV)/installed ## Build the embedded model into dist/ (sets everything 
 
 test: $(VENV)/installed ## Run all tests; make test ARGS='-m "not slow"' for the quick ones
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
+
+fuzz: $(VENV)/installed ## Have COUNT mutants of a bundle refused; make test has 100000
+	@EDGEPACK_MUTANTS=$(or $(COUNT),1000000) $(BIN)/python -m pytest -n auto --maxprocesses 4 \
+	  tests/test_hostile.py $(ARGS)
 
 lint: $(VENV)/installed ## Check style and types
 	@$(BIN)/ruff check .

@@ -58,6 +58,9 @@ class Built:
     search: SearchResult | None = None
 
 
+NOTES_SHOWN = 3
+
+
 class _VariantError(Exception):
     """One variant's end, and not the build's."""
 
@@ -97,7 +100,7 @@ def _made(session: Session, plan: Plan, variant: str, inputs: Inputs) -> Built:
     made, search = _make(session, plan, variant, inputs)
     facts = reader.read(Path(made.file.path))
     said = search.why if search else _honest(variant, facts)
-    note = "; ".join(filter(None, (said, *made.file.notes)))
+    note = "; ".join(filter(None, (said, *_shortened(made.file.notes))))
     return Built(
         file=made.file.model_copy(update={"variant": variant}),
         facts=facts,
@@ -107,6 +110,12 @@ def _made(session: Session, plan: Plan, variant: str, inputs: Inputs) -> Built:
         choice=made.choice,
         search=search,
     )
+
+
+def _shortened(notes: tuple[str, ...]) -> tuple[str, ...]:
+    """The first notes, and how many more there are: one may be said of each tensor."""
+    more = len(notes) - NOTES_SHOWN
+    return (*notes[:NOTES_SHOWN], f"and so {more} more") if more > 0 else notes
 
 
 def _bare(variant: str, facts: TFLiteFacts) -> VariantEvidence:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from edgepack.records.stages import Conversion, ModelFile, TFLiteModel
 
 AUTO = trying.AUTO
+NOTES_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,6 @@ class Built:
     recipe: Recipe | None = None
     choice: EngineChoice | None = None
     search: SearchResult | None = None
-
-
-NOTES_SHOWN = 3
 
 
 class _VariantError(Exception):

@@ -224,7 +224,7 @@ public final class EdgepackVerifier {
     private static final long MAX_SIZE = 0xFFFFFFFEL;
     private static final int MAX_ENTRIES = 1000;
     private static final int MAX_DIRECTORY = 1 << 20;
-    private static final int MAX_TEXT = 16 << 20;
+    private static final int MAX_TEXT = 2 << 20;
     private static final int MAX_NAME = 200;
     private static final int CHUNK = 1 << 18;
 

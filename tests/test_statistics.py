@@ -187,6 +187,34 @@ def test_least_squared_error_clips_what_min_max_wastes_steps_on(tmp_path):
     assert _squared_error(values, *chosen) <= least * 1.1
 
 
+def _squared_error_on(grid, values, low, high):
+    """As a symmetric kernel computes it."""
+    step = 2 * max(-low, high) / grid.steps
+    reach = grid.steps // 2
+    return np.square(np.clip(np.round(values / step), -reach, reach) * step - values).mean()
+
+
+@pytest.mark.parametrize("grid", [ranges.SYMMETRIC_INT8, ranges.INT16], ids=["int8", "int16"])
+@pytest.mark.parametrize("rectified", [True, False])
+def test_least_squared_error_is_that_of_the_symmetric_grid(tmp_path, grid, rectified):
+    drawn = np.random.default_rng(0).standard_t(3, 20_000)
+    values = (np.maximum(drawn, 0) if rectified else drawn).astype(np.float32)
+    path = stored(tmp_path / "a.npz", values)
+    whole = ranges.ranges(path, "min-max")["t"]
+    tried = [tuple(np.multiply(whole, f)) for f in np.linspace(1 / 64, 1, 64)]
+    least = min(_squared_error_on(grid, values, *one) for one in tried)
+    chosen = ranges.ranges(path, "mse", grid)["t"]
+    assert _squared_error_on(grid, values, *chosen) <= least * 1.05
+
+
+def test_sixteen_bits_clip_less_than_eight(tmp_path):
+    values = np.concatenate([np.random.default_rng(0).normal(0, 1, 1_000_000), [12.0]])
+    path = stored(tmp_path / "a.npz", values)
+    wide = ranges.ranges(path, "mse", ranges.INT16)["t"]
+    narrow = ranges.ranges(path, "mse")["t"]
+    assert wide[1] > 1.5 * narrow[1]
+
+
 def test_even_values_are_not_clipped(tmp_path):
     path = stored(tmp_path / "a.npz", np.linspace(-1, 1, 10_000))
     low, high = ranges.ranges(path, "mse")["t"]

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from edgepack.records.recipe import Clipping
 
 PERCENTILE = 99.99  # of values on each side; the rest is clipped
-STEPS = 255  # between the ends of an int8 range
 TRIED = 64  # shrunken ranges that are compared for the least squared error
 BULK = 99.9  # percentile that outliers and halves are held against
 DISAGREE = 0.2  # relative: halves of the samples whose ranges differ by more
@@ -28,11 +27,40 @@ OUTLYING = 4.0  # times the bulk's range
 Range = tuple[float, float]
 
 
-def ranges(path: str, clipping: Clipping) -> dict[str, Range]:
+@dataclass(frozen=True)
+class Grid:
+    """The values that a quantized tensor can have.
+
+    Args:
+        steps: between the ends of its range.
+        symmetric: whether the range reaches as far below 0 as above, used or not.
+    """
+
+    steps: int
+    symmetric: bool
+
+    def ends(self, low: float, high: float) -> Range:
+        """The range that kernels make of one."""
+        reach = max(-low, high)
+        return (-reach, reach) if self.symmetric else (low, high)
+
+
+INT8 = Grid(steps=255, symmetric=False)
+SYMMETRIC_INT8 = Grid(steps=254, symmetric=True)
+INT16 = Grid(steps=65_534, symmetric=True)
+
+
+def ranges(path: str, clipping: Clipping, grid: Grid = INT8) -> dict[str, Range]:
     """The range of each tensor, which always holds 0: a tensor of no finite value has none."""
-    choose = CHOICES[clipping]
     found = ((one.name, one.whole) for one in statistics.load(Path(path)))
-    return {name: _with_zero(choose(whole)) for name, whole in found if whole.values}
+    chosen = {name: _chosen(whole, clipping, grid) for name, whole in found if whole.values}
+    return {name: _with_zero(one) for name, one in chosen.items()}
+
+
+def _chosen(whole: Summary, clipping: Clipping, grid: Grid) -> Range:
+    if clipping == "mse":
+        return _least_error(whole, grid)
+    return _percentiles(whole) if clipping == "percentile" else _extremes(whole)
 
 
 def _with_zero(found: Range) -> Range:
@@ -76,8 +104,8 @@ def _edges(bins: NDArray[np.int64] | np.int64, *, upper: bool) -> NDArray[np.flo
     return np.clip(found, -LARGEST, LARGEST)
 
 
-def _least_error(whole: Summary) -> Range:
-    """The range whose 8-bit quantization has the least squared error.
+def _least_error(whole: Summary, grid: Grid) -> Range:
+    """The range whose quantization to a grid has the least squared error.
 
     Of ranges shrunken towards 0 in equal steps, by the histogram: a value outside is off by its
     distance to the range, one inside by a step's squared width over 12, as rounding is uniform,
@@ -88,16 +116,14 @@ def _least_error(whole: Summary) -> Range:
     low, high = _with_zero((whole.low, whole.high))
     best, least = (low, high), np.inf
     for shrink in np.linspace(1, 1 / TRIED, TRIED):
-        ends = low * shrink, high * shrink
+        shrunken = low * shrink, high * shrink
+        ends = grid.ends(*shrunken)
         off = middle - np.clip(middle, *ends)
-        step = (ends[1] - ends[0]) / STEPS
+        step = (ends[1] - ends[0]) / grid.steps
         error = float(counts @ np.where(off == 0, step**2 / 12 * (order != 0), off**2))
         if error < least:
-            best, least = ends, error
+            best, least = shrunken, error
     return best
-
-
-CHOICES = {"min-max": _extremes, "percentile": _percentiles, "mse": _least_error}
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def selftest(
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Verify a bundle, and replay its golden vectors on the runtime of this machine."""
+    """Replay the golden vectors of a bundle on this machine."""
     with command(json=json, verbose=verbose) as terminal:
         from edgepack import api
         from edgepack.errors import SelfTestError

@@ -43,7 +43,7 @@ def verify(
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Check every byte of a bundle, its signature, and that it is no older release."""
+    """Check a bundle: every byte, who signed it, and its age."""
     with command(json=json, verbose=verbose) as terminal:
         from edgepack import api
 

@@ -31,6 +31,10 @@ def save_all(directory):
         "not_a_number": ([x([None, 6])], lambda x: tf.math.log(x @ six)),
         "looks_up": ([x([None, 2], tf.int32)], lambda x: tf.reduce_sum(tf.gather(six, x), 1)),
         "reads": ([x([None, 1], tf.string)], tf.strings.length),
+        "half_dead": (
+            [x([None, 6])],
+            lambda x: x @ six + tf.nn.relu(x @ six - 50.0) @ three,
+        ),
         "scalar": ([x([None, 6])], lambda x: tf.reduce_sum(x @ six)),
         "widening": ([x([1, 6])], lambda x: tf.boolean_mask(x, x[0] > 0.0, axis=1)),
         "pooled": (

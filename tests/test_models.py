@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +185,21 @@ def test_nan_fails_the_gate_with_reports_and_may_still_be_shipped_marked(edgepac
     assert edgepack("verify", bundle).returncode == 4
     done = edgepack("verify", bundle, "--allow-failed")
     assert (done.returncode, "its gate refused this build" in done.stderr) == (0, True)
+
+
+def test_what_was_done_for_a_dead_layer_is_told_from_the_cache_too(edgepack, project):
+    where = project("half_dead", {"x": _normal(60, 6)}, variants=["int8"])
+    arguments = ("--budget", "min_agreement=0.9", "--engine", "quantizer")
+    notes = []
+    for _ in range(2):
+        note = _variants(_built(edgepack, where, *arguments))["int8"].note
+        assert note in (where / "dist/report.md").read_text()
+        with zipfile.ZipFile(where / "dist/half_dead-1.0.0.zip") as bundle:
+            (model,) = json.loads(bundle.read("manifest.json"))["models"]
+        assert model["note"] == note
+        notes.append(note)
+    assert "range" in notes[0]
+    assert notes[0] == notes[1]
 
 
 def test_outputs_whose_shape_depends_on_the_sample_are_refused_by_name(edgepack, project):

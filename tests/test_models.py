@@ -193,7 +193,7 @@ def test_what_was_done_for_a_dead_layer_is_told_from_the_cache_too(edgepack, pro
     notes = []
     for _ in range(2):
         note = _variants(_built(edgepack, where, *arguments))["int8"].note
-        assert note in (where / "dist/report.md").read_text()
+        assert "its range is wider" in (where / "dist/report.md").read_text()
         with zipfile.ZipFile(where / "dist/half_dead-1.0.0.zip") as bundle:
             (model,) = json.loads(bundle.read("manifest.json"))["models"]
         assert model["note"] == note

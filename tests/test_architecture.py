@@ -27,7 +27,17 @@ STAGES = (
     LEAVES
     | READERS
     | {"bundle", "cache", "config", "contract", "datasets", "engines", "foresight", "formats"}
-    | {"gate", "inspection", "measure", "quantize", "repair", "report", "stats", "targets"}
+    | {
+        "gate",
+        "inspection",
+        "measure",
+        "metadata",
+        "quantize",
+        "repair",
+        "report",
+        "stats",
+        "targets",
+    }
     | {"provenance", "vectors", "workers"}
 )
 MAY_SEE: dict[str, set[str]] = {
@@ -46,6 +56,7 @@ MAY_SEE: dict[str, set[str]] = {
     "formats": BASE | {"savedmodel"},
     "repair": BASE | {"files", "savedmodel"},
     "contract": BASE | {"files", "tomlfile"},
+    "metadata": BASE | {"tflite"},
     "quantize": {"records"},
     "stats": BASE,
     "gate": BASE | {"contract", "stats"},  # how many samples would decide a check

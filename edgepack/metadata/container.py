@@ -13,7 +13,7 @@ from edgepack.errors import ModelError
 from edgepack.metadata.flatbuffer import Behind, Octets, Scalar, Table, Tables, Text, buffer
 from edgepack.metadata.schema import ENTRY
 from edgepack.tflite import schema
-from edgepack.tflite.flatbuffer import root
+from edgepack.tflite.flatbuffer import CorruptError, root
 
 if TYPE_CHECKING:
     from edgepack.metadata.flatbuffer import Field
@@ -79,11 +79,13 @@ def _model(model: ReadTable, metadata: bytes, where: str) -> Table:
     return Table(fields)
 
 
-def _kept(model: ReadTable, number: int) -> Field | None:
+def _kept(model: ReadTable, number: int) -> Field:
     if number == VERSION:
         return Scalar("I", model.scalar(number, "I"))
     target = model.table(number)  # vectors and strings start where tables do
-    return Behind(target.at) if target else None
+    if target is None or target.at >= len(model.buffer):
+        raise CorruptError(f"field {number} of Model leads out of the file")
+    return Behind(target.at)
 
 
 def _kept_tables(model: ReadTable, number: int) -> tuple[Behind, ...]:

@@ -12,7 +12,7 @@ from edgepack.errors import OutputError, UsageError
 from edgepack.files import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     # What a member holds: bytes, a file, or what yields it in chunks.
@@ -54,10 +54,18 @@ def extract(file: BinaryIO, where: Path, directory: Path) -> None:
         VerificationError: the framing is not a bundle's.
         OutputError: `directory` cannot be written.
     """
-    for entry in reader.entries(file, where):
+    unpack(file, reader.entries(file, where), directory)
+
+
+def unpack(file: BinaryIO, entries: Iterable[Entry], directory: Path) -> None:
+    """Write members of an open bundle below `directory`.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    for entry in entries:
         with replace(directory / entry.name) as copy:
-            for chunk in reader.payload(file, entry):
-                copy.write(chunk)
+            copy.writelines(reader.payload(file, entry))
 
 
 def _write_entry(file: BinaryIO, name: str, payload: Payload, stamp: tuple[int, int]) -> Entry:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from edgepack.bundle import archive, framing, parts, reader, signing, verify
 from edgepack.bundle.trust import check_gate
@@ -105,14 +104,9 @@ def add_signatures(
         found = verify.check(file, bundle)
         check_gate(found.manifest, bundle, allowed=allow_failed)
         made = signing.sign(found.manifest.name, found.digests, signers)
-        members = {**_members(file, bundle), **made}
+        kept = {one.name: partial(reader.payload, file, one) for one in found.entries.values()}
+        members: dict[str, Payload] = {**kept, **made}
         return _write(members, target, found.manifest.epoch)
-
-
-def _members(file: BinaryIO, where: Path) -> dict[str, Payload]:
-    return {
-        entry.name: partial(reader.payload, file, entry) for entry in reader.entries(file, where)
-    }
 
 
 def _write(members: Mapping[str, Payload], target: Path, epoch: int) -> BundleRef:
@@ -120,8 +114,7 @@ def _write(members: Mapping[str, Payload], target: Path, epoch: int) -> BundleRe
     with replace(target) as file:
         archive.write_to(file, members, epoch=epoch)
         contents = verify.check(file, target).contents
-        file.seek(0)
-        digest, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+        digest, size = reader.whole(file)
     return BundleRef(path=target.name, sha256=digest, size_bytes=size, contents_sha256=contents)
 
 

@@ -16,7 +16,7 @@ from edgepack.files import canonical_json, sha256_bytes
 from edgepack.records.manifest import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
@@ -104,10 +104,7 @@ def sums_text(digests: Mapping[str, str]) -> bytes:
 
 def read_sums(data: bytes) -> dict[str, str]:
     """Digests by member name, of those lines that are a digest and a name; none of no text."""
-    if data.count(b"\n") > MAX_ENTRIES or not _is_text(data):
-        return {}
-    matches = (_SUM.fullmatch(line) for line in data.decode().removesuffix("\n").split("\n"))
-    return {match[2]: match[1] for match in matches if match}
+    return _listed(_sum_lines(data) or ())
 
 
 def signed_digests(sums: bytes) -> dict[str, str]:
@@ -120,25 +117,31 @@ def sums_faults(data: bytes, digests: Mapping[str, str]) -> list[str]:
     """Where `SHA256SUMS` differs from the digests of the members that it should list."""
     if data == sums_text(digests):
         return []
-    if data.count(b"\n") > MAX_ENTRIES or not _is_text(data):
+    matches = _sum_lines(data)
+    if matches is None:
         return [f"{SUMS}: not the lines of at most {MAX_ENTRIES} members in UTF-8"]
-    matches = [_SUM.fullmatch(line) for line in data.decode().removesuffix("\n").split("\n")]
-    listed = read_sums(data)
     faults = [
         f"{SUMS}: line {number} is not a digest, two spaces and a name"
         for number, match in enumerate(matches, 1)
         if not match
     ]
-    faults += _sum_faults(listed, digests)
+    faults += _sum_faults(_listed(matches), digests)
     return faults or [f"{SUMS}: the lines are not sorted, ended or unique as they must be"]
 
 
-def _is_text(data: bytes) -> bool:
+def _sum_lines(data: bytes) -> list[re.Match[str] | None] | None:
+    """Each line as a digest and a name, None where it is none; None of no text, or too much."""
+    if data.count(b"\n") > MAX_ENTRIES:
+        return None
     try:
-        data.decode()
+        lines = data.decode().removesuffix("\n").split("\n")
     except UnicodeDecodeError:
-        return False
-    return True
+        return None
+    return [_SUM.fullmatch(line) for line in lines]
+
+
+def _listed(matches: Iterable[re.Match[str] | None]) -> dict[str, str]:
+    return {match[2]: match[1] for match in matches if match}
 
 
 def _sum_faults(listed: Mapping[str, str], digests: Mapping[str, str]) -> Iterator[str]:

@@ -7,6 +7,7 @@ the file's bytes; the payloads are the caller's to digest. Together they cover e
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
 from collections import Counter
@@ -20,7 +21,7 @@ from edgepack.files import safe_member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from io import BufferedReader
+    from io import BufferedRandom, BufferedReader
     from pathlib import Path
 
 CHUNK = 1 << 20
@@ -86,6 +87,12 @@ def entries(file: BinaryIO, where: Path) -> tuple[Entry, ...]:
     if found.faults:
         raise VerificationError("\n  ".join(("not a bundle:", *found.faults)), where=where)
     return found.entries
+
+
+def whole(file: BufferedReader | BufferedRandom) -> tuple[str, int]:
+    """SHA-256 of all of an open file in hexadecimal, and its size in bytes."""
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
 
 
 def payload(file: BinaryIO, entry: Entry) -> Iterator[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -114,12 +113,12 @@ def _check_lock(found: Checked, where: Path, path: Path, *, update: bool) -> Non
 
 def _verification(path: Path, file: BufferedReader, found: Checked) -> Verification:
     manifest = found.manifest
-    file.seek(0)
+    digest, size = reader.whole(file)
     return Verification(
         path=str(path),
-        sha256=hashlib.file_digest(file, "sha256").hexdigest(),
+        sha256=digest,
         contents_sha256=found.contents,
-        size_bytes=file.tell(),
+        size_bytes=size,
         name=manifest.name,
         version=manifest.version,
         schema_version=manifest.schema_version,

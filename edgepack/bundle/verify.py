@@ -38,12 +38,14 @@ class Checked:
 
     Args:
         manifest: what it says.
+        entries: where its members are, by name.
         digests: SHA-256 by member in the archive's order, but of signatures.
         signatures: SHA-256 of the members that are signatures.
         signed: what the signatures say.
     """
 
     manifest: Manifest
+    entries: Mapping[str, Entry]
     digests: Mapping[str, str]
     signatures: Mapping[str, str]
     signed: Signed
@@ -92,6 +94,7 @@ def check(file: BinaryIO, where: Path, keys: Sequence[PublicKey] = ()) -> Checke
     own = envelope.key_ids(members)
     return Checked(
         manifest,
+        {name: one.entry for name, one in members.items()},
         {name: one.sha256 for name, one in members.items() if name not in own},
         {name: members[name].sha256 for name in own},
         signed,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -38,7 +37,7 @@ class _Open:
 
     def model(self, path: str) -> Contents:
         """Graph and weights of one of its models, in place and not in memory."""
-        entry = next(e for e in reader.entries(self.file, self.path) if e.name == path)
+        entry = self.checked.entries[path]
         mapped = mmap.mmap(self.file.fileno(), 0, access=mmap.ACCESS_READ)
         view = memoryview(mapped)[entry.offset : entry.offset + entry.size]
         return contents(view, f"{self.path}: {path}")
@@ -74,8 +73,7 @@ def _opened(stack: ExitStack, path: Path) -> _Open:
 
 
 def _side(bundle: _Open) -> Side:
-    bundle.file.seek(0)
-    digest = hashlib.file_digest(bundle.file, "sha256").hexdigest()
+    digest, size = reader.whole(bundle.file)
     manifest, signed = bundle.checked.manifest, bundle.checked.signed
     return Side(
         path=str(bundle.path),
@@ -84,7 +82,7 @@ def _side(bundle: _Open) -> Side:
         sequence=manifest.sequence,
         sha256=digest,
         contents_sha256=bundle.checked.contents,
-        size_bytes=bundle.file.tell(),
+        size_bytes=size,
         signed_by=tuple(sorted((*signed.checked, *signed.unchecked))),
     )
 

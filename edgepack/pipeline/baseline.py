@@ -52,7 +52,7 @@ def load(bundle: Path, directory: Path) -> Release:
     """
     with reader.opened(bundle) as file:
         found = verify.check(file, bundle)
-        archive.extract(file, bundle, directory)
+        archive.unpack(file, found.entries.values(), directory)
     return Release(bundle, found.manifest, directory)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -10,9 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from edgepack.bundle import reader, verify
+from edgepack.bundle import archive, reader, verify
 from edgepack.errors import MissingExtraError, ModelError, UsageError
-from edgepack.files import replace
 from edgepack.pipeline.session import SCRATCH
 from edgepack.records.settings import Limits
 from edgepack.records.stages import Runtime, TFLiteModel
@@ -79,10 +77,9 @@ def selftest(asked: Asked) -> SelfTest:
         vectors = _index(file, asked.bundle, found)
         entries = _wanted(vectors, asked)
         unpacked = _Unpacked(vectors, models, Path(scratch) / "bundle", configuration)
-        _unpack(file, asked.bundle, unpacked)
+        _unpack(file, found, unpacked)
         outputs = tuple(_replayed(entries, unpacked, Path(scratch) / "log"))
-        file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest, _ = reader.whole(file)
     return SelfTest(
         path=str(asked.bundle),
         sha256=digest,
@@ -125,8 +122,7 @@ def _index(file: BinaryIO, where: Path, found: Checked) -> VectorIndex:
             where=where,
             hint="Set vectors = 8 under [release] in edgepack.toml, and build it again.",
         )
-    entry = next(one for one in reader.entries(file, where) if one.name == INDEX)
-    data = b"".join(reader.payload(file, entry))
+    data = b"".join(reader.payload(file, found.entries[INDEX]))
     variants = {model.variant for model in found.manifest.models}
     return index.read(data, found.digests.keys(), variants)
 
@@ -142,12 +138,9 @@ def _wanted(vectors: VectorIndex, asked: Asked) -> tuple[VariantVectors, ...]:
     return tuple(entries[name] for name in dict.fromkeys(asked.variants or entries))
 
 
-def _unpack(file: BinaryIO, where: Path, unpacked: _Unpacked) -> None:
+def _unpack(file: BinaryIO, found: Checked, unpacked: _Unpacked) -> None:
     wanted = {*index.paths(unpacked.vectors), *(one.path for one in unpacked.models.values())}
-    for entry in reader.entries(file, where):
-        if entry.name in wanted:
-            with replace(unpacked.root / entry.name) as copy:
-                copy.writelines(reader.payload(file, entry))
+    archive.unpack(file, (found.entries[name] for name in wanted), unpacked.root)
 
 
 def _replayed(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgepack.engines import workable
-from edgepack.engines.ranges import INT8, INT16, SYMMETRIC_INT8, ranges
+from edgepack.engines.ranges import ranges
 from edgepack.engines.rules import rules, rules_of_rest
 from edgepack.errors import QuantizationError
 from edgepack.tflite import schema
@@ -19,7 +19,6 @@ from edgepack.tflite.graph import graphs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from edgepack.engines.ranges import Grid
     from edgepack.records.recipe import Recipe
     from edgepack.records.stages import QuantizeJob
     from edgepack.tflite.graph import Graph
@@ -42,18 +41,12 @@ def quantize(job: QuantizeJob) -> tuple[str, ...]:
     notes: tuple[str, ...] = ()
     unseen: tuple[Graph, ...] = ()
     if recipe.static:
-        limits = ranges(job.statistics, recipe.clipping, _grid(recipe))
+        limits = ranges(job.statistics, recipe.clipping, workable.scheme(recipe.mode, recipe))
         values, notes = _values(content, subgraphs, limits, recipe)
         unseen = tuple(one for one in subgraphs if not _seen(one, limits))
     made = _run(job.float_model, rules(recipe, subgraphs, unseen), values)
     Path(job.target).write_bytes(made)
     return notes
-
-
-def _grid(recipe: Recipe) -> Grid:
-    if recipe.mode == "int16x8":
-        return INT16  # kernels of 16-bit activations know no other zero point
-    return SYMMETRIC_INT8 if recipe.symmetric else INT8
 
 
 def cast(model: str, recipe: Recipe) -> None:

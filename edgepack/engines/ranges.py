@@ -28,38 +28,48 @@ Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Grid:
-    """The values that a quantized tensor can have.
+class Scheme:
+    """How values become integers.
 
     Args:
-        steps: between the ends of its range.
-        symmetric: whether the range reaches as far below 0 as above, used or not.
+        bits: of the integers.
+        symmetric: the range reaches as far below 0 as above, used or not.
     """
 
-    steps: int
+    bits: int
     symmetric: bool
 
-    def ends(self, low: float, high: float) -> Range:
+    @property
+    def steps(self) -> int:
+        """Between the ends of a range."""
+        return (1 << self.bits) - (2 if self.symmetric else 1)
+
+    def ends(self, limits: Range) -> Range:
         """The range that kernels make of one."""
-        reach = max(-low, high)
-        return (-reach, reach) if self.symmetric else (low, high)
+        reach = max(-limits[0], limits[1])
+        return (-reach, reach) if self.symmetric else limits
+
+    def step(self, limits: Range) -> float:
+        """The scale of a range."""
+        low, high = self.ends(limits)
+        return (high - low) / self.steps
 
 
-INT8 = Grid(steps=255, symmetric=False)
-SYMMETRIC_INT8 = Grid(steps=254, symmetric=True)
-INT16 = Grid(steps=65_534, symmetric=True)
+INT8 = Scheme(bits=8, symmetric=False)
+SYMMETRIC_INT8 = Scheme(bits=8, symmetric=True)
+INT16 = Scheme(bits=16, symmetric=True)
 
 
-def ranges(path: str, clipping: Clipping, grid: Grid = INT8) -> dict[str, Range]:
+def ranges(path: str, clipping: Clipping, scheme: Scheme = INT8) -> dict[str, Range]:
     """The range of each tensor, which always holds 0: a tensor of no finite value has none."""
     found = ((one.name, one.whole) for one in statistics.load(Path(path)))
-    chosen = {name: _chosen(whole, clipping, grid) for name, whole in found if whole.values}
+    chosen = {name: _chosen(whole, clipping, scheme) for name, whole in found if whole.values}
     return {name: _with_zero(one) for name, one in chosen.items()}
 
 
-def _chosen(whole: Summary, clipping: Clipping, grid: Grid) -> Range:
+def _chosen(whole: Summary, clipping: Clipping, scheme: Scheme) -> Range:
     if clipping == "mse":
-        return _least_error(whole, grid)
+        return _least_error(whole, scheme)
     return _percentiles(whole) if clipping == "percentile" else _extremes(whole)
 
 
@@ -104,8 +114,8 @@ def _edges(bins: NDArray[np.int64] | np.int64, *, upper: bool) -> NDArray[np.flo
     return np.clip(found, -LARGEST, LARGEST)
 
 
-def _least_error(whole: Summary, grid: Grid) -> Range:
-    """The range whose quantization to a grid has the least squared error.
+def _least_error(whole: Summary, scheme: Scheme) -> Range:
+    """The range whose quantization by a scheme has the least squared error.
 
     Of ranges shrunken towards 0 in equal steps, by the histogram: a value outside is off by its
     distance to the range, one inside by a step's squared width over 12, as rounding is uniform,
@@ -117,9 +127,8 @@ def _least_error(whole: Summary, grid: Grid) -> Range:
     best, least = (low, high), np.inf
     for shrink in np.linspace(1, 1 / TRIED, TRIED):
         shrunken = low * shrink, high * shrink
-        ends = grid.ends(*shrunken)
-        off = middle - np.clip(middle, *ends)
-        step = (ends[1] - ends[0]) / grid.steps
+        off = middle - np.clip(middle, *scheme.ends(shrunken))
+        step = scheme.step(shrunken)
         error = float(counts @ np.where(off == 0, step**2 / 12 * (order != 0), off**2))
         if error < least:
             best, least = shrunken, error

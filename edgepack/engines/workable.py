@@ -15,35 +15,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgepack.engines.ranges import Scheme
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from edgepack.engines.ranges import Range
     from edgepack.records.recipe import Recipe
     from edgepack.tflite.graph import Graph, GraphOperator
 
-Range = tuple[float, float]
 BITS = {"int8": 8, "int16x8": 16}  # of activations, by mode
 FLOAT32 = 0  # TensorType.FLOAT32
-UNKNOWN: Range = (0.0, 1.0)  # of a tensor that was always 0
+UNKNOWN = (0.0, 1.0)  # of a tensor that was always 0
 LARGEST = 2**30  # of biases and bounds: half of 32 bits, as an input's scale is known but roughly
 BOUNDS = {2: 1.0, 3: 6.0}  # of ActivationFunctionType: RELU_N1_TO_1, RELU6
 LARGEST_WEIGHT = 127
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """How an operator's activations become integers."""
-
-    bits: int
-    symmetric: bool
-
-    def step(self, limits: Range) -> float:
-        """The scale of a range."""
-        if self.symmetric:
-            return max(-limits[0], limits[1]) / ((1 << (self.bits - 1)) - 1)
-        return (limits[1] - limits[0]) / ((1 << self.bits) - 1)
 
 
 def scheme(mode: str, recipe: Recipe) -> Scheme:

@@ -41,8 +41,15 @@ def inspect(path: Path, *, identity: bool = False) -> SavedModelFacts | TFLiteFa
     if found.kind == "tflite":
         from edgepack.tflite import reader as tflite
 
-        return tflite.read(path)
+        return _described(tflite.read(path))
     raise formats.refuse(found)
+
+
+def _described(facts: TFLiteFacts) -> TFLiteFacts:
+    from edgepack.metadata import embedding
+
+    found = embedding.read(Path(facts.path).read_bytes(), facts.path)
+    return facts.model_copy(update={"metadata": found})
 
 
 def _identified(facts: SavedModelFacts) -> SavedModelFacts:

@@ -17,7 +17,7 @@ def save_all(directory):
 
 def save_some(directory):
     keras(import_tensorflow(), str(Path(directory) / "model.keras"))
-    for make in (text, nosy):
+    for make in (text, nosy, two_signatures):
         make(import_tensorflow(), str(Path(directory) / make.__name__))
 
 

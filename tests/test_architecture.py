@@ -70,7 +70,7 @@ MAY_SEE: dict[str, set[str]] = {
     "consumers": BASE | {"files"},
     "provenance": BASE | {"files"},
     "difference": BASE | {"bundle", "contract", "report", "tflite"},
-    "inspection": BASE | READERS | {"bundle", "files", "foresight", "formats"},
+    "inspection": BASE | READERS | {"bundle", "files", "foresight", "formats", "metadata"},
     "pipeline": STAGES,
     "api": STAGES | {"consumers", "difference", "pipeline", "schemas"},
     "__init__": BASE | {"api"},

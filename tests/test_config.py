@@ -25,6 +25,7 @@ from edgepack.records.settings import (
     Budget,
     LatencySettings,
     Limits,
+    MetadataSettings,
     ModelSettings,
     QuantizeSettings,
     ReleaseSettings,
@@ -131,6 +132,7 @@ def test_flags_alone_are_enough(monkeypatch, tmp_path):
         (Flags(sequence="commits"), "release.sequence", "commits"),
         (Flags(expires="2030-01-02"), "release.expires", "2030-01-02"),
         (Flags(license="MIT OR Apache-2.0"), "release.license", "MIT OR Apache-2.0"),
+        (Flags(embed_metadata=True, author="A"), "metadata.author", "A"),
         (Flags(vectors=3), "release.vectors", 3),
         (Flags(provenance=True), "release.provenance", True),
         (Flags(rounds=5), "latency.rounds", 5),
@@ -199,6 +201,7 @@ def test_everything_in_the_file_has_a_flag():
         (Flags(timeout=math.inf), "--timeout: limits.timeout_seconds is inf"),
         (Flags(memory_limit=-1), "--memory-limit: limits.memory_bytes must be more than 0"),
         (Flags(sequence="banana"), '--sequence: release.sequence is "banana"; known: baseline'),
+        (Flags(author="A"), "--author: author is written only with metadata.embed = true"),
         (Flags(license="Apache"), '--license: "Apache" is no SPDX expression'),
         (Flags(expires="2030-13-01"), "--expires: expires is not a day"),
         (Flags(vectors=-1), "--vectors: release.vectors must be at least 0"),
@@ -402,7 +405,7 @@ def test_the_defaults_in_the_documentation_are_those_of_the_records():
     rows = {key: value for key, value in rows.items() if key not in Budget.model_fields}
     stated = {key: tomllib.loads(f"value = {value}")["value"] for key, value in rows.items()}
     kinds = (Settings, ModelSettings, BaselineBudget, LatencySettings, Limits)
-    kinds += (QuantizeSettings, SearchSettings, ReleaseSettings)
+    kinds += (QuantizeSettings, SearchSettings, ReleaseSettings, MetadataSettings)
     known = {
         name: field.get_default(call_default_factory=True)
         for kind in kinds

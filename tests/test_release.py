@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import zipfile
 from pathlib import Path
 
@@ -100,6 +101,48 @@ def test_provenance_and_bill_of_materials_are_attached(edgepack, home):
     found = manifest(bundle(home, "documents"))["attachments"]
     assert {"provenance.intoto.json", "sbom.cdx.json"} <= set(found)
     assert edgepack("verify", bundle(home, "documents")).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def described(edgepack, home):
+    """A signed release whose files have metadata and labels."""
+    told = ["--embed-metadata", "--description", "Digits, 8 x 8", "--author", "Ours"]
+    done = build(edgepack, home, "described", *told, "--sign", home / "release.key")
+    assert (done.returncode, done.stderr.count("warning")) == (0, 0), done.stderr
+    return bundle(home, "described")
+
+
+def test_metadata_go_into_the_files_and_are_inspected(edgepack, home, described):
+    with zipfile.ZipFile(described) as archive:
+        model = Path(archive.extract("models/int8.tflite", home / "extracted"))
+    found = json.loads(edgepack("inspect", model, "--json").stdout)["metadata"]
+    assert (found["description"], found["author"]) == ("Digits, 8 x 8", "Ours")
+    assert found["outputs"][0]["labels"] == [str(digit) for digit in range(10)]
+    assert zipfile.ZipFile(model).read("labels.txt").decode().split() == list("0123456789")
+    shown = edgepack("inspect", model).stdout
+    assert "Digits, 8 x 8" in shown
+    assert "labels: 0, 1, 2, 3, 4, 5, 6, 7 and 2 more" in shown
+
+
+def test_metadata_change_digests_and_nothing_that_is_measured(home, described):
+    before, after = manifest(bundle(home, "one")), manifest(described)
+    for plain, told in zip(before["models"], after["models"], strict=True):
+        assert plain["digest"] != told["digest"]
+        assert plain["accuracy"] == told["accuracy"]
+        assert plain["signatures"] == told["signatures"]
+
+
+def test_every_verifier_takes_files_with_archives_behind_them(edgepack, home, described):
+    key = home / "release.key.pub"
+    assert edgepack("verify", described, "--key", key).returncode == 0
+    script = ROOT / "edgepack" / "consumers" / "edgepack-verify.sh"
+    commands = {"openssl": ["sh", script, described, "--key", key]}
+    verifier = ROOT / "edgepack" / "consumers" / "EdgepackVerifier.java"
+    commands["java"] = ["java", verifier, described, "--key", key]
+    for tool, command in commands.items():
+        if shutil.which(tool):
+            done = subprocess.run(command, check=False, capture_output=True, text=True)
+            assert done.returncode == 0, (tool, done.stdout + done.stderr)
 
 
 def test_two_releases_are_compared(edgepack, home):

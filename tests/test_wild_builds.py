@@ -114,6 +114,16 @@ def test_an_unsafe_op_is_refused_unless_allowed_and_then_recorded(edgepack, mode
     assert "error[unsafe-model]" not in done.stderr
 
 
+def test_metadata_are_refused_for_several_signatures(edgepack, models, tmp_path):
+    np.savez(tmp_path / "d.npz", x=np.zeros((12, 4), np.float32))
+    (tmp_path / "d.toml").write_text(SPEC.format(name="x", dtype="float32"))
+    flags = ["--embed-metadata", "--with-signature", "scores"]
+    done = _build(edgepack, tmp_path, models / "two_signatures", *flags)
+    assert done.returncode == 2, done.stderr
+    assert "would have several signatures: serving_default, scores" in done.stderr
+    assert "converting" not in done.stderr
+
+
 def test_a_keras_file_is_exported_and_the_manifest_speaks_of_it(edgepack, models, tmp_path):
     np.savez(tmp_path / "d.npz", x=np.random.default_rng(0).random((12, 3), dtype=np.float32))
     (tmp_path / "d.toml").write_text(SPEC.format(name="x", dtype="float32"))

@@ -130,6 +130,11 @@ Provenance = Annotated[
     bool | None, typer.Option("--provenance", help="Attach an SLSA provenance statement.")
 ]
 Sbom = Annotated[bool | None, typer.Option("--sbom", help="Attach a CycloneDX bill of materials.")]
+EmbedMetadata = Annotated[
+    bool | None, typer.Option("--embed-metadata", help="Write TFLite metadata into the files.")
+]
+Description = Annotated[str | None, typer.Option(help="What the model is for, in metadata.")]
+Author = Annotated[str | None, typer.Option(help="Who made the model, in metadata.")]
 SignKey = Annotated[
     list[str] | None,
     typer.Option(
@@ -191,6 +196,9 @@ def build(
     vectors: Vectors = None,
     provenance: Provenance = None,
     sbom: Sbom = None,
+    embed_metadata: EmbedMetadata = None,
+    description: Description = None,
+    author: Author = None,
     sign: SignKey = None,
     public_key: PublicKey = None,
     timeout: Timeout = None,
@@ -251,6 +259,9 @@ def build(
             vectors=vectors,
             provenance=provenance,
             sbom=sbom,
+            embed_metadata=embed_metadata,
+            description=description,
+            author=author,
             timeout=timeout,
             memory_limit=memory,
             pass_environment=tuple(pass_environment or ()),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from edgepack.records.facts import Computation, SavedModelFacts, UnsafeUse
+    from edgepack.records.metadata import ModelDescription, TensorDescription
 
 NAMED = 8
 Pair = tuple[str, str]
@@ -51,6 +52,27 @@ def of_build(found: SavedModelFacts) -> Iterator[Pair]:
     for (expected, reason), group in alike:
         precisions = ", ".join(one.precision for one in group)
         yield precisions, f"{expected}: {reason}" if reason else expected
+
+
+def of_metadata(found: ModelDescription) -> Iterator[Pair]:
+    """What a .tflite says of itself."""
+    yield "metadata", _joined(" ".join(filter(None, (found.name, found.version))), found.license)
+    yield "for", found.description
+    yield "author", found.author
+    for tensor in (*found.inputs, *found.outputs):
+        yield tensor.name, "; ".join(filter(None, _told(tensor)))
+
+
+def _told(tensor: TensorDescription) -> Iterator[str]:
+    yield tensor.content.kind if tensor.content else ""
+    if said := tensor.normalization:
+        yield f"mean {_numbers(said.mean)}, std {_numbers(said.std)}"
+    yield tensor.description
+    yield _named("labels", tensor.labels)
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
 
 
 def _rows(name: str, values: Iterable[str]) -> Iterator[Pair]:

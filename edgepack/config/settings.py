@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgepack import targets, tomlfile
 from edgepack.errors import ConfigError
-from edgepack.records.settings import Budgets, ReleaseSettings, Settings
+from edgepack.records.settings import Budgets, MetadataSettings, ReleaseSettings, Settings
 from edgepack.tomlfile.plain import Problem, Table
 
 if TYPE_CHECKING:
@@ -76,6 +76,9 @@ class Flags:
     vectors: int | None = None
     provenance: bool | None = None
     sbom: bool | None = None
+    embed_metadata: bool | None = None
+    description: str | None = None
+    author: str | None = None
     timeout: float | None = None
     memory_limit: int | None = None
     pass_environment: tuple[str, ...] = ()
@@ -124,6 +127,9 @@ _FLAGS: dict[str, tuple[str, ...]] = {
     "vectors": ("release", "vectors"),
     "provenance": ("release", "provenance"),
     "sbom": ("release", "sbom"),
+    "embed_metadata": ("metadata", "embed"),
+    "description": ("metadata", "description"),
+    "author": ("metadata", "author"),
     "timeout": ("limits", "timeout_seconds"),
     "memory_limit": ("limits", "memory_bytes"),
     "pass_environment": ("limits", "pass_environment"),
@@ -290,6 +296,7 @@ def _faults(settings: Settings) -> Iterator[Problem]:
     if not settings.variants:
         yield Problem(("variants",), "variants is empty: there would be nothing to build")
     yield from _release_faults(settings.release)
+    yield from _metadata_faults(settings.metadata)
     for key, values in (("variants", settings.variants), ("targets", settings.targets)):
         for index, value in enumerate(values):
             if value in values[:index]:
@@ -312,6 +319,12 @@ def _release_faults(release: ReleaseSettings) -> Iterator[Problem]:
                 ("release", "license"),
                 f'"{release.license}" is no SPDX expression, such as "Apache-2.0 OR MIT"',
             )
+
+
+def _metadata_faults(metadata: MetadataSettings) -> Iterator[Problem]:
+    for key in ("description", "author"):
+        if getattr(metadata, key) and not metadata.embed:
+            yield Problem(("metadata", key), f"{key} is written only with metadata.embed = true")
 
 
 def _absolute(settings: Settings, draft: _Draft) -> Settings:

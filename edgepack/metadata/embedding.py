@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from edgepack.errors import ModelError
@@ -41,6 +41,11 @@ def embed(model: bytes, description: ModelDescription, where: str = "") -> bytes
         return attached.attach(insert(bare, encode(description, names), where), files)
     except (CorruptError, RecursionError) as error:
         raise refuse(where, error) from error
+
+
+def embed_file(source: str, description: ModelDescription, target: str) -> None:
+    """`embed` from file to file, for a worker; raises what `embed` raises."""
+    Path(target).write_bytes(embed(Path(source).read_bytes(), description, source))
 
 
 def read(model: bytes, where: str = "") -> ModelDescription | None:

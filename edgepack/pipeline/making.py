@@ -25,6 +25,7 @@ from edgepack.records.stages import (
 from edgepack.savedmodel.identity import identify
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -165,7 +166,18 @@ def quantize(session: Session, plan: Plan, recipe: Recipe, source: Quantizable) 
         digest = sha256_file(path)
         return ModelFile(variant=recipe.mode, path=path.name, sha256=digest, notes=notes)
 
-    found, directory = session.cache.stage("quantize", key, ModelFile, make)
+    return stored(session, "quantize", key, make)
+
+
+def stored(
+    session: Session, stage: str, key: Mapping[str, str], make: Callable[[Path], ModelFile]
+) -> ModelFile:
+    """A file from the cache, or made there; `make` names it relative to its directory.
+
+    Raises:
+        ModelError: it is not what was put into the cache.
+    """
+    found, directory = session.cache.stage(stage, key, ModelFile, make)
     path = directory / found.path
     if sha256_file(path) != found.sha256:
         raise ModelError(

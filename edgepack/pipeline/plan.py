@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgepack import contract, targets
 from edgepack.datasets import spec as dataset_spec
-from edgepack.pipeline import exporting, sources
+from edgepack.pipeline import describing, exporting, sources
 from edgepack.pipeline.versions import installed
 
 if TYPE_CHECKING:
@@ -57,13 +57,15 @@ def make(session: Session, settings: Settings) -> Plan:
     facts = found.facts
     signature = sources.signature(facts, settings.model)
     sources.require_safe(facts, signature, settings.model)
+    source = sources.source(found, signature, settings.model, session.work / "source")
+    describing.require_one_signature(settings, source)
     return Plan(
         settings=settings,
         spec=spec,
         root=spec_path.parent,
         found=found,
         signature=signature,
-        source=sources.source(found, signature, settings.model, session.work / "source"),
+        source=source,
         targets=tuple(targets.load(name) for name in settings.targets),
         contract=contract.read(Path(settings.model.contract)) if settings.model.contract else None,
         versions=versions,

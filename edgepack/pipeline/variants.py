@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgepack.errors import ModelError
-from edgepack.pipeline import choosing, judging, making, recipes, running, searching, trying
+from edgepack.pipeline import (
+    choosing,
+    describing,
+    judging,
+    making,
+    recipes,
+    running,
+    searching,
+    trying,
+)
 from edgepack.pipeline.choosing import Made
 from edgepack.records.evidence import Accuracy, Skipped, VariantEvidence
 from edgepack.tflite import reader
@@ -96,13 +105,14 @@ def _build(session: Session, plan: Plan, variant: str, inputs: Inputs) -> Built:
 def _made(session: Session, plan: Plan, variant: str, inputs: Inputs) -> Built:
     """A variant's file, and what it says of itself."""
     made, search = _make(session, plan, variant, inputs)
-    facts = reader.read(Path(made.file.path))
+    file = describing.described(session, plan, made.file, inputs.samples)
+    facts = reader.read(Path(file.path))
     said = search.why if search else _honest(variant, facts)
-    note = "; ".join(filter(None, (said, *_shortened(made.file.notes))))
+    note = "; ".join(filter(None, (said, *_shortened(file.notes))))
     return Built(
-        file=made.file.model_copy(update={"variant": variant}),
+        file=file.model_copy(update={"variant": variant}),
         facts=facts,
-        model=running.runnable(plan, made.file, plan.signature.name, stateful=facts.stateful),
+        model=running.runnable(plan, file, plan.signature.name, stateful=facts.stateful),
         evidence=_bare(variant, facts).model_copy(update={"note": note}),
         recipe=made.recipe,
         choice=made.choice,

@@ -195,6 +195,14 @@ class ReleaseSettings(Record):
     sbom: bool = Field(False, description="attach a CycloneDX bill of materials")
 
 
+class MetadataSettings(Record):
+    """TFLite's standard metadata, for apps and people who read the .tflite itself."""
+
+    embed: bool = Field(False, description="write names, normalization and labels into the files")
+    description: str = Field("", description="what the model is for; needs embed")
+    author: str = Field("", description="who made it; needs embed")
+
+
 class Limits(Record):
     """What a worker process may use."""
 
@@ -221,6 +229,7 @@ class Settings(Record):
     search: SearchSettings = SearchSettings()
     latency: LatencySettings = LatencySettings()
     release: ReleaseSettings = ReleaseSettings()
+    metadata: MetadataSettings = MetadataSettings()
     limits: Limits = Limits()
     output: str = Field(
         "dist",

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from edgepack.records.settings import Settings
     from edgepack.records.stages import ModelFile, SourceModel
 
-NAME = "described.tflite"
-
 
 def require_one_signature(settings: Settings, source: SourceModel) -> None:
     """Refuse metadata for a file of several signatures before anything is converted.
@@ -50,11 +48,12 @@ def described(
     if not plan.settings.metadata.embed:
         return file
     told = _description(plan, file, samples.result().classes)
+    name = Path(file.path).name
 
     def make(directory: Path) -> ModelFile:
-        target = directory / NAME
+        target = directory / name
         session.general.submit(embedding.embed_file, file.path, told, str(target)).result()
-        return file.model_copy(update={"path": NAME, "sha256": sha256_file(target)})
+        return file.model_copy(update={"path": name, "sha256": sha256_file(target)})
 
     key = {"model": file.sha256, "description": told.model_dump_json()}
     return making.stored(session, "describe", key, make)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from edgepack import labels
 from edgepack.bundle import archive, framing, parts, reader, signing, verify
 from edgepack.bundle.trust import check_gate
 from edgepack.errors import UsageError
@@ -42,7 +43,7 @@ def assemble(
         raise UsageError(f"no file was given for {', '.join(absent)}")
     members: dict[str, bytes | Path] = {parts.MANIFEST: parts.manifest_text(manifest)}
     if manifest.classes:
-        members[parts.LABELS] = parts.labels_text(manifest.classes)
+        members[parts.LABELS] = labels.text(manifest.classes)
     members.update(attachments or {})
     digests = {name: _digest(data) for name, data in members.items()}
     for model in manifest.models:

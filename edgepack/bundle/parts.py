@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from edgepack import labels
 from edgepack.bundle.framing import MAX_ENTRIES, archive_order
 from edgepack.errors import UsageError
 from edgepack.files import canonical_json, sha256_bytes
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
-LABELS = "labels.txt"
+LABELS = labels.NAME
 VECTORS = "vectors/"
 PROVENANCE = "provenance.intoto.json"
 SBOM = "sbom.cdx.json"
@@ -65,21 +66,6 @@ def read_manifest(data: bytes) -> tuple[Manifest | None, list[str]]:
     except ValidationError as error:
         return None, [f"{MANIFEST}: {where}: {what}" for where, what in _schema_faults(error)]
     return manifest, _canonical_faults(raw, data)
-
-
-def labels_text(classes: Sequence[str]) -> bytes:
-    """`labels.txt`: one class a line, in the order of the model's outputs.
-
-    Raises:
-        UsageError: a class has no name, or one that is not a line.
-    """
-    for number, name in enumerate(classes):
-        if name.splitlines() != [name]:
-            raise UsageError(
-                f"class {number} is named {name!r}, which is not one line of {LABELS}",
-                hint="Rename the class in the dataset spec.",
-            )
-    return "".join(f"{name}\n" for name in classes).encode()
 
 
 def labels_faults(data: bytes, classes: Sequence[str]) -> Iterator[str]:

@@ -10,12 +10,9 @@ import io
 import zipfile
 from typing import TYPE_CHECKING
 
-from edgepack.errors import UsageError
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-NAME = "labels.txt"
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # the first day that a zip can name
 UNIX = 3
 PLAIN_FILE = 0o100644 << 16
@@ -63,18 +60,3 @@ def labels_of(data: bytes) -> dict[str, tuple[str, ...]]:
 def _lines(content: bytes) -> tuple[str, ...]:
     text = content.decode("utf-8", "replace")
     return tuple(line.removesuffix("\r") for line in text.removesuffix("\n").split("\n"))
-
-
-def label_file(labels: tuple[str, ...]) -> bytes:
-    """One label a line.
-
-    Raises:
-        UsageError: a label is empty, or has more than one line.
-    """
-    for number, label in enumerate(labels):
-        if label.splitlines() != [label]:
-            raise UsageError(
-                f"class {number} is named {label!r}, which is not one line of {NAME}",
-                hint="Rename the class in the dataset spec.",
-            )
-    return "".join(f"{label}\n" for label in labels).encode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from edgepack.metadata import schema
 from edgepack.records.metadata import (
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Labels = tuple[str, ...]
 Content = ImageContent | AudioContent
-COLORS: dict[int, Literal["rgb", "grayscale"]] = {1: "rgb", 2: "grayscale"}
+COLORS = {number: name for name, number in schema.COLORS.items()}
 
 
 def decode(data: bytes, labels: Mapping[str, Labels]) -> ModelDescription:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from edgepack import labels
 from edgepack.errors import ModelError
 from edgepack.metadata import attached
 from edgepack.metadata.container import insert, metadata_of
@@ -34,7 +35,7 @@ def embed(model: bytes, description: ModelDescription, where: str = "") -> bytes
         UsageError: a label is not one line.
     """
     names = _label_files(description)
-    files = {name: attached.label_file(labels) for labels, name in names.items()}
+    files = {name: labels.text(classes) for classes, name in names.items()}
     bare = attached.detach(model)
     try:
         _check_described(graphs(root(bare, schema.IDENTIFIER)), description, where)
@@ -69,9 +70,9 @@ def _label_files(description: ModelDescription) -> dict[tuple[str, ...], str]:
     """A name for each list of labels: labels.txt, labels_2.txt."""
     sides = (*description.inputs, *description.outputs)
     lists = dict.fromkeys(tensor.labels for tensor in sides if tensor.labels)
-    first = PurePosixPath(attached.NAME)
+    first = PurePosixPath(labels.NAME)
     names = (f"{first.stem}_{number}{first.suffix}" for number in range(2, len(lists) + 2))
-    return dict(zip(lists, (attached.NAME, *names), strict=False))
+    return dict(zip(lists, (labels.NAME, *names), strict=False))
 
 
 def _check_described(

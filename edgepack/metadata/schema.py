@@ -5,6 +5,8 @@ https://github.com/google-ai-edge/mediapipe/blob/master/mediapipe/tasks/metadata
 
 from __future__ import annotations
 
+from typing import Literal
+
 IDENTIFIER = b"M001"
 ENTRY = "TFLITE_METADATA"  # the entry of Model.metadata whose buffer holds them
 # The least version of the schema whose readers understand all that is said.
@@ -13,7 +15,7 @@ LEAST_VERSION, AUDIO_VERSION = "1.0.0", "1.3.0"
 FEATURE, IMAGE, AUDIO = 1, 2, 4  # of the union ContentProperties
 NORMALIZATION = 1  # of the union ProcessUnitOptions
 AXIS_LABELS = 2  # of AssociatedFileType: one label a line for each index of an axis
-COLORS = {"rgb": 1, "grayscale": 2}  # ColorSpaceType
+COLORS: dict[Literal["rgb", "grayscale"], int] = {"rgb": 1, "grayscale": 2}  # ColorSpaceType
 
 
 class Model:

@@ -10,6 +10,7 @@ from edgepack.records.base import Record
 from edgepack.records.manifest import GREATEST, NAME, VERSION
 from edgepack.records.recipe import CLIPPINGS, Clipping, Granularity, Rest
 from edgepack.records.search import Objective
+from edgepack.records.stages import Runtime
 
 VariantName = Literal[
     "float32",
@@ -131,7 +132,7 @@ class LatencySettings(Record):
 
     threads: int = Field(1, ge=1)
     rounds: int = Field(30, ge=3, description="interleaved rounds over all variants")
-    runtime: Literal["ai-edge-litert", "tflite-runtime"] = "ai-edge-litert"
+    runtime: Runtime = "ai-edge-litert"
 
 
 class QuantizeSettings(Record):

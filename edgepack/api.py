@@ -205,10 +205,13 @@ def sign(  # noqa: PLR0913 - each is an option of its own
         UsageError: it cannot be read or written.
     """
     from edgepack.bundle.contents import add_signatures
+    from edgepack.bundle.keys import check_apart
 
+    keys, target = tuple(keys), Path(output or bundle)
+    check_apart(target, keys, Path(public_key) if public_key else None)
     return add_signatures(
         Path(bundle),
-        Path(output or bundle),
+        target,
         _signers(keys, public_key, passphrase),
         allow_failed=allow_failed,
     )

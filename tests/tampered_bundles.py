@@ -142,6 +142,14 @@ MANIFESTS: dict[str, tuple[Callable[[Members, Sign], bytes], str]] = {
         lambda found, sign: zipped(sign(said(found, expires="tomorrow"))),
         "manifest.json: expires: is not YYYY-MM-DDTHH:MM:SSZ",
     ),
+    "an odd version": (
+        lambda found, sign: zipped(sign(said(found, version="1.2"))),
+        "manifest.json: version: is not a version",
+    ),
+    "a version without end": (
+        lambda found, sign: zipped(sign(said(found, version="1.2.3-" + "a" * 95))),
+        "manifest.json: version: is not a version",
+    ),
     "an odd sequence": (
         lambda found, sign: zipped(sign(said(found, sequence="7"))),
         "manifest.json: sequence: is not a whole number up to 2^53 - 1",
@@ -179,6 +187,10 @@ MANIFESTS: dict[str, tuple[Callable[[Members, Sign], bytes], str]] = {
     "a text without end": (
         lambda found, sign: zipped(sign({**found, "manifest.json": b'"' + b'\\"' * (1 << 20)})),
         "manifest.json: not canonical JSON: a text is too long",
+    ),
+    "escapes without end": (
+        lambda found, sign: zipped(sign({**found, "manifest.json": b'"' + rb"\u0041" * 300000})),
+        "manifest.json: not canonical JSON",
     ),
     "no JSON": (
         lambda found, sign: zipped(sign({**found, "manifest.json": bytes(range(256)) * 9})),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import os
+import pty
 import shutil
 import stat
 import subprocess
+import sys
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +35,9 @@ from edgepack.errors import (
 )
 from edgepack.files import canonical_json
 
-GOLDEN = Path(__file__).parent / "golden" / "bundle-1-signed.zip"
+ROOT = Path(__file__).resolve().parents[1]
+GOLDEN = ROOT / "tests" / "golden" / "bundle-1-signed.zip"
+COMMAND = (sys.executable, "-m", "edgepack")
 MODELS = {"float32": tiny_model(), "int8": tiny_model("other")}
 
 
@@ -45,6 +50,13 @@ def home(tmp_path_factory) -> Path:
     sample_bundle(home, MODELS, "unsigned.zip")
     api.sign(home / "unsigned.zip", [str(home / "release.key")], output=home / "signed.zip")
     return home
+
+
+def run(*arguments, **variables: bytes) -> subprocess.CompletedProcess[str]:
+    """The command, with variables that need not be text."""
+    env = {**os.environb, **{name.encode(): value for name, value in variables.items()}}
+    command = [*COMMAND, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
 
 def members_of(bundle: Path) -> dict[str, bytes]:
@@ -127,6 +139,7 @@ def test_a_command_may_sign_in_der_or_base64(home, tmp_path, form):
         ("true", "does not fit the public key"),
         ("echo hello", "does not fit the public key"),
         ("", "needs arguments, and --public-key"),
+        ("sign 'release", "is no shell command: No closing quotation"),
     ],
 )
 def test_a_command_that_fails_says_how(home, tmp_path, command, says):
@@ -138,6 +151,55 @@ def test_a_command_that_fails_says_how(home, tmp_path, command, says):
             output=tmp_path / "a.zip",
         )
     assert not (tmp_path / "a.zip").exists()
+
+
+@pytest.mark.parametrize("taken", ["release.key", "release.key.pub", "link"])
+def test_a_signed_bundle_takes_no_keys_place(home, tmp_path, taken):
+    shutil.copytree(home, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "link").symlink_to("release.key")
+    before = (tmp_path / taken).read_bytes()
+    with pytest.raises(KeyFileError, match="the output would take the place of this key"):
+        api.sign(
+            tmp_path / "unsigned.zip",
+            [str(tmp_path / "release.key")],
+            public_key=tmp_path / "release.key.pub",
+            output=tmp_path / "." / taken,
+        )
+    assert (tmp_path / taken).read_bytes() == before
+
+
+def test_a_passphrase_that_no_tool_reads_is_refused(tmp_path):
+    api.keygen(tmp_path / "a.key", passphrase=b"x" * 1023)
+    with pytest.raises(KeyFileError, match="has 1024 bytes, and 1023 are the most"):
+        api.keygen(tmp_path / "b.key", passphrase=b"x" * 1024)
+    assert not (tmp_path / "b.key").exists()
+
+
+def test_the_environment_may_hold_bytes_that_are_no_text(home, tmp_path):
+    odd = {"EDGEPACK_KEY_PASSPHRASE": b"\xff\xfe"}
+    done = run("keygen", "--encrypt", "--output", tmp_path / "a.key", **odd)
+    assert done.returncode == 0, done.stderr
+    signing = ("sign", home / "unsigned.zip", "--output", tmp_path / "a.zip", "--key")
+    assert run(*signing, tmp_path / "a.key", **odd).returncode == 0
+    done = run(*signing, "env:ODD", ODD=b"\xff")
+    assert (done.returncode, "it is no private key in PEM" in done.stderr) == (2, True), done.stderr
+
+
+def test_the_end_of_input_at_a_passphrase_is_no_traceback(tmp_path):
+    main, terminal = pty.openpty()
+    command = [*COMMAND, "keygen", "--encrypt", "--output", tmp_path / "a.key"]
+    with subprocess.Popen(
+        command, stdin=terminal, stderr=terminal, stdout=terminal, cwd=ROOT, start_new_session=True
+    ) as running:
+        os.close(terminal)
+        told = b""
+        with contextlib.suppress(OSError):  # the terminal's end
+            while part := os.read(main, 1024):
+                told += part
+                if b"Passphrase: " in part:
+                    os.write(main, b"\x04")
+    os.close(main)
+    assert (running.returncode, b"no passphrase was given" in told) == (2, True), told
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
@@ -463,6 +525,12 @@ def test_a_damaged_lock_is_refused(tmp_path, change):
     lock.write_text(change(lock.read_text()))
     with pytest.raises(LockError):
         api.verify(bundle, lock=lock)
+
+
+def test_a_lock_that_is_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "lock")
+    with pytest.raises(LockError, match="is not a regular file"):
+        api.verify(release(tmp_path, sequence=7), lock=tmp_path / "lock", update_lock=True)
 
 
 def test_a_lock_that_need_not_change_is_not_written(tmp_path):

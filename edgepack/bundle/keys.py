@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from edgepack.errors import KeyFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from cryptography.hazmat.primitives.asymmetric.ec import (
         EllipticCurvePrivateKey,
@@ -34,6 +34,7 @@ ENVIRONMENT = "env:"
 COMMAND = "command:"
 COMMAND_SECONDS = 300  # a person may have to touch a token
 MAX_BYTES = 1 << 16
+LONGEST_PASSPHRASE = 1023  # bytes; OpenSSL reads no more
 PUBLIC_HINT = "Name the public key that edgepack keygen wrote, or one of: openssl pkey -pubout"
 
 
@@ -107,16 +108,29 @@ def lesser(signature: bytes) -> bytes:
 
 
 def generate(passphrase: bytes | None = None) -> tuple[bytes, PublicKey]:
-    """A new private key in PEM (PKCS #8, encrypted where there is a passphrase), and its public."""
+    """A new private key in PEM (PKCS #8, encrypted where there is a passphrase), and its public.
+
+    Raises:
+        KeyFileError: the passphrase is too long.
+    """
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP256R1())
     encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase:
+        _check_length(passphrase)
         encryption = serialization.BestAvailableEncryption(passphrase)
     kind = serialization.PrivateFormat.PKCS8
     return key.private_bytes(serialization.Encoding.PEM, kind, encryption), _public_of(key)
+
+
+def _check_length(passphrase: bytes) -> None:
+    if len(passphrase) > LONGEST_PASSPHRASE:
+        raise KeyFileError(
+            f"the passphrase has {len(passphrase)} bytes, and {LONGEST_PASSPHRASE} are the most",
+            hint="Choose a shorter one.",
+        )
 
 
 def public_key(path: Path) -> PublicKey:
@@ -150,10 +164,26 @@ def signer(spec: str, public: Path | None, passphrase: Callable[[str], bytes | N
         KeyFileError: there is no such key, or it cannot be used.
     """
     if spec.startswith(COMMAND):
-        return _by_command(shlex.split(spec.removeprefix(COMMAND)), public)
+        return _by_command(_arguments(spec.removeprefix(COMMAND)), public)
     if spec.startswith(ENVIRONMENT):
         return _by_key(_variable(spec.removeprefix(ENVIRONMENT)), spec, passphrase)
     return _by_key(_file(Path(spec)), spec, passphrase)
+
+
+def check_apart(output: Path, specs: Iterable[str], public: Path | None) -> None:
+    """Refuse an output that would take the place of a key, under whatever name.
+
+    Raises:
+        KeyFileError: it would.
+    """
+    files = (Path(spec) for spec in specs if not spec.startswith((COMMAND, ENVIRONMENT)))
+    for file in (*files, *filter(None, [public])):
+        if os.path.realpath(output) == os.path.realpath(file):
+            raise KeyFileError(
+                "the output would take the place of this key",
+                where=file,
+                hint="Name another file by --output.",
+            )
 
 
 def _by_key(pem: bytes, where: str, passphrase: Callable[[str], bytes | None]) -> Signer:
@@ -164,6 +194,17 @@ def _by_key(pem: bytes, where: str, passphrase: Callable[[str], bytes | None]) -
     # RFC 6979: the same bytes and key give the same signature, so that builds stay reproducible.
     algorithm = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
     return Signer(_public_of(key), lambda data: key.sign(data, algorithm))
+
+
+def _arguments(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise KeyFileError(
+            f"the command that signs is no shell command: {error}",
+            where=command,
+            hint="Close its quotes, or escape them by a backslash.",
+        ) from error
 
 
 def _by_command(arguments: list[str], public: Path | None) -> Signer:
@@ -280,4 +321,4 @@ def _file(path: Path) -> bytes:
 def _variable(name: str) -> bytes:
     if not (value := os.environ.get(name)):
         raise KeyFileError(f"the environment variable {name} is not set, or empty")
-    return value.encode()
+    return os.fsencode(value)

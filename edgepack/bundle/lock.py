@@ -45,6 +45,8 @@ def read(path: Path) -> dict[str, Locked]:
     Raises:
         LockError: it cannot be read, or is not a lock file.
     """
+    if path.exists() and not path.is_file():
+        raise LockError("is not a regular file", where=path)
     try:
         with path.open("rb") as file:
             text = file.read(MAX_BYTES).decode()

@@ -17,15 +17,7 @@ def passphrase(key: str) -> bytes:
     Raises:
         KeyFileError: the environment has none, and there is no terminal to ask on.
     """
-    if given := os.environ.get(VARIABLE):
-        return given.encode()
-    if not sys.stdin.isatty():
-        raise KeyFileError(
-            "is encrypted, and there is no terminal to ask for its passphrase",
-            where=key,
-            hint=f"Give the passphrase by the environment variable {VARIABLE}.",
-        )
-    return getpass.getpass(f"Passphrase of {key}: ").encode()
+    return _given() or _asked(f"Passphrase of {key}: ", key)
 
 
 def new_passphrase() -> bytes:
@@ -34,14 +26,26 @@ def new_passphrase() -> bytes:
     Raises:
         KeyFileError: there is none, or the two differ.
     """
-    if given := os.environ.get(VARIABLE):
-        return given.encode()
+    if given := _given():
+        return given
+    first = _asked("Passphrase: ")
+    if not first or first != _asked("Again: "):
+        raise KeyFileError("the passphrase is empty, or not the same twice", hint="Start again.")
+    return first
+
+
+def _given() -> bytes:
+    return os.fsencode(os.environ.get(VARIABLE, ""))
+
+
+def _asked(prompt: str, key: str | None = None) -> bytes:
     if not sys.stdin.isatty():
         raise KeyFileError(
-            "there is no terminal to ask for a passphrase",
+            "a passphrase is needed, and there is no terminal to ask for it",
+            where=key,
             hint=f"Give it by the environment variable {VARIABLE}.",
         )
-    first = getpass.getpass("Passphrase: ")
-    if not first or first != getpass.getpass("Again: "):
-        raise KeyFileError("the passphrase is empty, or not the same twice", hint="Start again.")
-    return first.encode()
+    try:
+        return os.fsencode(getpass.getpass(prompt))
+    except EOFError as error:
+        raise KeyFileError("no passphrase was given", where=key, hint="Start again.") from error

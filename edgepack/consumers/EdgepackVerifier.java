@@ -723,6 +723,8 @@ public final class EdgepackVerifier {
     // ---- The manifest -------------------------------------------------------------------------------
 
     private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}");
+    private static final Pattern VERSION =
+            Pattern.compile("(?=.{1,100}$)[0-9]+\\.[0-9]+\\.[0-9]+(?:[-+][0-9A-Za-z.+-]+)?");
     private static final Pattern DAY =
             Pattern.compile("(?:[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?");
     private static final long GREATEST = (1L << 53) - 1;
@@ -744,7 +746,8 @@ public final class EdgepackVerifier {
         }
         require(manifest.get("name") instanceof String
                 && NAME.matcher((String) manifest.get("name")).matches(), "name: is not a name");
-        require(manifest.get("version") instanceof String, "version: is not a text");
+        require(manifest.get("version") instanceof String
+                && VERSION.matcher((String) manifest.get("version")).matches(), "version: is not a version");
         require(manifest.get("failed") instanceof Boolean, "failed: is not true or false");
         Object sequence = manifest.get("sequence");
         require(sequence == null || sequence instanceof Long && (Long) sequence >= 0
@@ -903,11 +906,12 @@ public final class EdgepackVerifier {
             if (kind >= 0) {
                 return "\"\\/\b\f\n\r\t".charAt(kind);
             }
-            if (next != 'u' || !text.substring(at).matches("(?s)[0-9a-fA-F]{4}.*")) {
+            String digits = text.substring(at, Math.min(at + 4, text.length()));
+            if (next != 'u' || !digits.matches("[0-9a-fA-F]{4}")) {
                 throw fault("a character is out of place");
             }
             at += 4;
-            return (char) Integer.parseInt(text.substring(at - 4, at), 16);
+            return (char) Integer.parseInt(digits, 16);
         }
 
         private Object number() throws Refused {
@@ -1163,8 +1167,8 @@ public final class EdgepackVerifier {
             if (line != null) {
                 compare(bundle, line);
             }
-            String own = String.format("%s %d sha256:%s %s", bundle.name(), bundle.sequence(),
-                    bundle.contents, bundle.version());
+            String own = bundle.name() + " " + bundle.sequence() + " sha256:" + bundle.contents + " "
+                    + bundle.version();
             if (update && !own.equals(line)) {
                 lines.put(bundle.name(), own);
                 write(path, HEAD + "\n" + String.join("\n", lines.values()) + "\n");
@@ -1186,6 +1190,9 @@ public final class EdgepackVerifier {
         }
 
         private static Map<String, String> read(Path path) throws Usage, IOException {
+            if (!Files.isRegularFile(path)) {
+                throw new Usage(path + ": is not a regular file");
+            }
             String text = new String(contents(path), StandardCharsets.UTF_8);
             List<String> lines = Arrays.asList(text.split("\n", -1));
             if (!lines.get(0).equals(HEAD) || !text.endsWith("\n")) {

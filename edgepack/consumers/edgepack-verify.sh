@@ -901,8 +901,8 @@ read_manifest() {
             print "targets " known
         }
         function check_fields(    sequence) {
-            if (words("\tname") !~ /^[A-Za-z0-9][A-Za-z0-9._-]*$/) fault("manifest.json: name: is not a name")
-            if (words("\tversion") !~ /^[0-9][0-9A-Za-z.+-]*$/) fault("manifest.json: version: is not a version")
+            if (length(words("\tname")) > 100 || words("\tname") !~ /^[A-Za-z0-9][A-Za-z0-9._-]*$/) fault("manifest.json: name: is not a name")
+            if (length(words("\tversion")) > 100 || words("\tversion") !~ /^[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$/) fault("manifest.json: version: is not a version")
             if (get("\tfailed") !~ /^(true|false)$/) fault("manifest.json: failed: is neither true nor false")
             sequence = get("\tsequence")
             if (sequence !~ /^(null|0|[1-9][0-9]*)$/ || length(sequence) > 16 || sequence + 0 > 9007199254740991)

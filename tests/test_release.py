@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -98,8 +99,14 @@ def test_vectors_go_along_and_replay(edgepack, home):
 def test_provenance_and_bill_of_materials_are_attached(edgepack, home):
     done = build(edgepack, home, "documents", "--provenance", "--sbom")
     assert done.returncode == 0, done.stderr
-    found = manifest(bundle(home, "documents"))["attachments"]
+    with zipfile.ZipFile(bundle(home, "documents")) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    found = json.loads(members["manifest.json"])["attachments"]
     assert {"provenance.intoto.json", "sbom.cdx.json"} <= set(found)
+    for subject in json.loads(members["provenance.intoto.json"])["subject"]:
+        found = hashlib.sha256(members.pop(subject["name"])).hexdigest()
+        assert found == subject["digest"]["sha256"], subject["name"]
+    assert not [name for name in members if name.endswith(".tflite")]
     assert edgepack("verify", bundle(home, "documents")).returncode == 0
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 TIMEOUT = 20.0  # seconds; a status of a large tree on a cold disk
 # No hooks, no file watcher of the repository's choice.
 _SAFE = ("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false")
+_OWN_SCOPES = ("local", "worktree")
 _ENVIRONMENT = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1"}
 
 
@@ -36,6 +37,20 @@ def ask(directory: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.decode(errors="replace").rstrip("\n") if done.returncode == 0 else None
+
+
+def changed(directory: Path) -> bool | None:
+    """Whether tracked files differ from the commit; None where that cannot be told.
+
+    Nor is it told where the repository's own configuration names filters: git would run them.
+    """
+    scopes = ask(directory, "config", "--show-scope", "--name-only", "--get-regexp", r"^filter\.")
+    if any(line.startswith(_OWN_SCOPES) for line in (scopes or "").splitlines()):
+        return None
+    found = ask(
+        directory, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all"
+    )
+    return None if found is None else bool(found)
 
 
 def commit_count(directory: Path) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
@@ -10,19 +9,14 @@ from edgepack.files import canonical_json
 from edgepack.provenance.tools import purl, versions
 
 if TYPE_CHECKING:
-    from edgepack.records.evidence import Metric
+    from edgepack.records.evidence import Drop, Interval, Metric
     from edgepack.records.manifest import Manifest, ModelEntry
 
 _SPACE = UUID("6ba7b812-9dad-11d1-80b4-00c04fd430c8")  # RFC 9562's namespace of object identifiers
 
 
-def bom(manifest: Manifest, *, epoch: int | None = None) -> bytes:
-    """Canonical JSON of the bill; its serial number follows from everything else in it.
-
-    Args:
-        manifest: of the bundle.
-        epoch: seconds since 1970 that the build counts as of; None leaves the time out.
-    """
+def bom(manifest: Manifest) -> bytes:
+    """Canonical JSON of the bill; its serial number follows from everything else in it."""
     said: dict[str, Any] = {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -31,9 +25,6 @@ def bom(manifest: Manifest, *, epoch: int | None = None) -> bytes:
         "metadata": {"component": _whole(manifest), "tools": {"components": _tools(manifest)}},
         "components": [*(_model(one, manifest) for one in manifest.models), _dataset(manifest)],
     }
-    if epoch is not None:
-        time = datetime.fromtimestamp(epoch, UTC)
-        said["metadata"]["timestamp"] = f"{time:%Y-%m-%dT%H:%M:%SZ}"
     serial = uuid5(_SPACE, canonical_json(said).decode())
     return canonical_json({**said, "serialNumber": serial.urn})
 
@@ -65,6 +56,7 @@ def _source(manifest: Manifest) -> dict[str, Any]:
 
 def _model(entry: ModelEntry, manifest: Manifest) -> dict[str, Any]:
     metrics = [_figure(one, entry.variant) for one in entry.accuracy.metrics]
+    metrics += [_loss(one, entry.variant) for one in entry.accuracy.drops]
     return {
         "type": "machine-learning-model",
         "bom-ref": f"model:{entry.variant}",
@@ -85,11 +77,21 @@ def _measured(metrics: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _figure(metric: Metric, part: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"type": metric.name, "value": repr(metric.value), "slice": part}
-    if metric.interval:
-        low, high = repr(metric.interval.low), repr(metric.interval.high)
-        found["confidenceInterval"] = {"lowerBound": low, "upperBound": high}
-    return found
+    said = {"type": metric.name, "value": repr(metric.value), "slice": part}
+    return said | _interval(metric.interval)
+
+
+def _loss(drop: Drop, part: str) -> dict[str, Any]:
+    """What a variant lost against the source model; below zero, what it won."""
+    said = {"type": f"{drop.metric} drop", "value": repr(drop.value), "slice": part}
+    return said | _interval(drop.interval)
+
+
+def _interval(found: Interval | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    bounds = {"lowerBound": repr(found.low), "upperBound": repr(found.high)}
+    return {"confidenceInterval": bounds}
 
 
 def _dataset(manifest: Manifest) -> dict[str, Any]:

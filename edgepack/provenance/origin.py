@@ -12,6 +12,7 @@ from edgepack.provenance import git
 from edgepack.provenance.systems import fill, system
 from edgepack.provenance.urls import public
 from edgepack.records.base import Record
+from edgepack.records.manifest import GREATEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 commit_count = git.commit_count
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_GREATEST = 2**53 - 1
 
 
 class Origin(Record):
@@ -44,11 +44,11 @@ class Origin(Record):
 def find(environment: Mapping[str, str], directory: Path) -> Origin:
     """What CI says of this run, and git where CI says nothing of the commit."""
     ci, local = _of_ci(environment), _of_git(directory)
-    if not ci.commit:
-        found = {"repository": ci.repository or local.repository, "ref": ci.ref or local.ref}
-        return ci.model_copy(update={**found, "commit": local.commit, "dirty": local.dirty})
-    # Only a checkout of that very commit can say whether it was changed.
-    return ci.model_copy(update={"dirty": local.dirty if local.commit == ci.commit else None})
+    if ci.commit not in ("", local.commit):
+        return ci  # a checkout of another commit cannot speak of this one
+    own = {"commit": local.commit, "dirty": local.dirty}
+    either = {"repository": ci.repository or local.repository, "ref": ci.ref or local.ref}
+    return ci.model_copy(update={**own, **either})
 
 
 def run_number(environment: Mapping[str, str]) -> int:
@@ -86,12 +86,10 @@ def _of_git(directory: Path) -> Origin:
     commit = _commit(git.ask(directory, "rev-parse", "--verify", "HEAD") or "")
     if not commit:
         return Origin()
-    status = ("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all")
-    changes = git.ask(directory, *status)
     return Origin(
         repository=public(git.ask(directory, "config", "--get", "remote.origin.url") or ""),
         commit=commit,
-        dirty=None if changes is None else bool(changes),
+        dirty=git.changed(directory),
         ref=git.ask(directory, "symbolic-ref", "--quiet", "HEAD") or "",
     )
 
@@ -101,4 +99,4 @@ def _commit(text: str) -> str:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and int(text) <= _GREATEST else None
+    return int(text) if re.fullmatch("[0-9]{1,16}", text) and int(text) <= GREATEST else None

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from edgepack.files import canonical_json
 from edgepack.provenance.tools import purl, versions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from edgepack.provenance.origin import Origin
     from edgepack.records.manifest import Manifest
 
@@ -18,22 +15,14 @@ BUILD_TYPE = "urn:edgepack:build:1"
 UNKNOWN_BUILDER = "urn:edgepack:builder:unidentified"  # a build outside CI: nobody vouches for it
 
 
-def statement(
-    manifest: Manifest,
-    origin: Origin,
-    *,
-    digests: Mapping[str, str] | None = None,
-    epoch: int | None = None,
-) -> bytes:
+def statement(manifest: Manifest, origin: Origin) -> bytes:
     """Canonical JSON of the statement; the same inputs give the same bytes.
 
     Args:
         manifest: of the bundle.
         origin: commit and CI run.
-        digests: SHA-256 in hexadecimal of further members, such as manifest.json, by name.
-        epoch: seconds since 1970 that the build counts as of; None leaves times out.
     """
-    subjects = {one.path: one.digest.sha256 for one in manifest.models} | dict(digests or {})
+    subjects = {one.path: one.digest.sha256 for one in manifest.models}
     return canonical_json(
         {
             "_type": "https://in-toto.io/Statement/v1",
@@ -46,7 +35,7 @@ def statement(
                     "internalParameters": _internal(origin),
                     "resolvedDependencies": _dependencies(manifest, origin),
                 },
-                "runDetails": _run(manifest, origin, epoch),
+                "runDetails": _run(manifest, origin),
             },
         }
     )
@@ -83,10 +72,8 @@ def _dependencies(manifest: Manifest, origin: Origin) -> list[dict[str, Any]]:
     return found + [{"name": n, "uri": purl(n, version)} for n, version in tools.items()]
 
 
-def _run(manifest: Manifest, origin: Origin, epoch: int | None) -> dict[str, Any]:
+def _run(manifest: Manifest, origin: Origin) -> dict[str, Any]:
     metadata = {"invocationId": origin.invocation} if origin.invocation else {}
-    if epoch is not None:
-        metadata["finishedOn"] = f"{datetime.fromtimestamp(epoch, UTC):%Y-%m-%dT%H:%M:%SZ}"
     builder = {"id": origin.builder or UNKNOWN_BUILDER}
     return {
         "builder": {**builder, "version": {"edgepack": manifest.tools.edgepack}},

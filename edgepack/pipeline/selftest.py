@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-from edgepack.bundle import archive, reader, verify
 from edgepack.errors import MissingExtraError, ModelError, UsageError
-from edgepack.pipeline.session import SCRATCH
+from edgepack.pipeline.unpacking import unpacked
 from edgepack.records.settings import Limits
 from edgepack.records.stages import Runtime, TFLiteModel
 from edgepack.records.vectors import Configuration, ReplayedOutput, SelfTest, VectorRun
-from edgepack.vectors import index
-from edgepack.vectors.sharing import INDEX
 from edgepack.workers.pool import WorkerPool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
-    from edgepack.bundle.verify import Checked
-    from edgepack.records.manifest import ModelEntry
-    from edgepack.records.vectors import Differences, VariantVectors, VectorIndex
+    from edgepack.pipeline.unpacking import Unpacked
+    from edgepack.records.vectors import Differences, VariantVectors
 
 RUNTIMES: dict[Runtime, str] = {
     "ai-edge-litert": "ai_edge_litert",
@@ -49,16 +44,6 @@ class Asked:
     threads: int = 1
 
 
-@dataclass(frozen=True)
-class _Unpacked:
-    """A bundle that holds, with what is replayed of it lying in `root`."""
-
-    vectors: VectorIndex
-    models: Mapping[str, ModelEntry]
-    root: Path
-    configuration: Configuration
-
-
 def selftest(asked: Asked) -> SelfTest:
     """Verify a bundle, then feed its models with its vectors in a worker, and compare.
 
@@ -68,27 +53,17 @@ def selftest(asked: Asked) -> SelfTest:
         MissingExtraError: there is no runtime to replay on.
     """
     configuration = _configuration(asked)
-    with (
-        reader.opened(asked.bundle) as file,
-        tempfile.TemporaryDirectory(prefix=SCRATCH) as scratch,
-    ):
-        found = verify.check(file, asked.bundle)
-        models = {one.variant: one for one in found.manifest.models}
-        vectors = _index(file, asked.bundle, found)
-        entries = _wanted(vectors, asked)
-        unpacked = _Unpacked(vectors, models, Path(scratch) / "bundle", configuration)
-        _unpack(file, found, unpacked)
-        outputs = tuple(_replayed(entries, unpacked, Path(scratch) / "log"))
-        digest, _ = reader.whole(file)
+    with unpacked(asked.bundle, asked.variants) as found:
+        outputs = tuple(_replayed(found, configuration))
     return SelfTest(
         path=str(asked.bundle),
-        sha256=digest,
+        sha256=found.sha256,
         name=found.manifest.name,
         version=found.manifest.version,
         configuration=configuration,
-        count=vectors.count,
+        count=found.count,
         outputs=outputs,
-        cannot_tell=index.doubts(vectors.model_copy(update={"variants": entries})),
+        cannot_tell=found.doubts,
     )
 
 
@@ -115,42 +90,12 @@ def _configuration(asked: Asked) -> Configuration:
     return Configuration(runtime=found[0], version=version(found[0]), threads=asked.threads)
 
 
-def _index(file: BinaryIO, where: Path, found: Checked) -> VectorIndex:
-    if INDEX not in found.digests:
-        raise UsageError(
-            "the bundle has no golden vectors",
-            where=where,
-            hint="Set vectors = 8 under [release] in edgepack.toml, and build it again.",
-        )
-    data = b"".join(reader.payload(file, found.entries[INDEX]))
-    variants = {model.variant for model in found.manifest.models}
-    return index.read(data, found.digests.keys(), variants)
-
-
-def _wanted(vectors: VectorIndex, asked: Asked) -> tuple[VariantVectors, ...]:
-    entries = {one.variant: one for one in vectors.variants}
-    if absent := [name for name in asked.variants if name not in entries]:
-        raise UsageError(
-            f"the bundle has no vectors of {', '.join(absent)}",
-            where=asked.bundle,
-            hint=f"There are some of {', '.join(entries)}.",
-        )
-    return tuple(entries[name] for name in dict.fromkeys(asked.variants or entries))
-
-
-def _unpack(file: BinaryIO, found: Checked, unpacked: _Unpacked) -> None:
-    wanted = {*index.paths(unpacked.vectors), *(one.path for one in unpacked.models.values())}
-    archive.unpack(file, (found.entries[name] for name in wanted), unpacked.root)
-
-
-def _replayed(
-    entries: Sequence[VariantVectors], unpacked: _Unpacked, log: Path
-) -> Iterator[ReplayedOutput]:
+def _replayed(found: Unpacked, how: Configuration) -> Iterator[ReplayedOutput]:
     from edgepack.vectors import recording  # imports NumPy
 
-    with WorkerPool("self-test", 1, Limits(), log) as pool:
-        for entry in entries:
-            call = pool.submit(recording.compare, _run(entry, unpacked))
+    with WorkerPool("self-test", 1, Limits(), found.root / "log") as pool:
+        for entry in found.entries:
+            call = pool.submit(recording.compare, _run(entry, found, how))
             try:
                 yield from _judged(entry, call.result())
             except MissingExtraError:
@@ -159,19 +104,19 @@ def _replayed(
                 yield from _not_run(entry, error.message)
 
 
-def _run(entry: VariantVectors, unpacked: _Unpacked) -> VectorRun:
-    model, how = unpacked.models[entry.variant], unpacked.configuration
+def _run(entry: VariantVectors, found: Unpacked, how: Configuration) -> VectorRun:
+    model = found.models[entry.variant]
     return VectorRun(
         model=TFLiteModel(
-            path=str(unpacked.root / model.path),
+            path=str(found.root / model.path),
             sha256=model.digest.sha256,
             signature=entry.signature,
             stateful=model.stateful,
             threads=how.threads,
             runtime=how.runtime,
         ),
-        root=str(unpacked.root),
-        count=unpacked.vectors.count,
+        root=str(found.root),
+        count=found.count,
         inputs=entry.inputs,
         outputs=entry.outputs,
     )

@@ -8,7 +8,7 @@ LOCK := requirements-dev.lock
 SUPPORTED := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint bench bench-quantization wild lock docs clean
+.PHONY: help demo test fuzz lint bench bench-quantization wild operators lock docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ bench-quantization: $(VENV)/installed ## Search beside both stock int8 files; AR
 
 wild: $(VENV)/installed ## Build every SavedModel below DIR=..., beside the stock converter
 	@$(BIN)/python benchmarks/wild $(DIR) $(ARGS)
+
+operators: $(VENV)/installed ## Ask each release of each runtime which operators it knows
+	@$(BIN)/python benchmarks/operators.py $(ARGS)
 
 docs: $(VENV)/installed ## Rewrite what README.md quotes from the program
 	@$(BIN)/python -m pytest tests/test_project.py --update-golden

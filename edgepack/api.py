@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edgepack.records.facts import SavedModelFacts, TFLiteFacts
     from edgepack.records.manifest import Manifest
     from edgepack.records.report import BuildResult, BundleRef
+    from edgepack.records.runtimes import RuntimeMatrix
     from edgepack.records.search import Sensitivity
     from edgepack.records.settings import Settings
     from edgepack.records.vectors import SelfTest
@@ -270,6 +271,42 @@ def selftest(
     from edgepack.pipeline.selftest import selftest as run
 
     return run(Asked(Path(bundle), tuple(variants), runtime, threads))
+
+
+def runtime_matrix(  # noqa: PLR0913 - each is an option of its own
+    bundle: str | PathLike[str],
+    runtimes: Iterable[str],
+    *,
+    variants: Iterable[str] = (),
+    threads: int = 1,
+    jobs: int = 1,
+    offline: bool = False,
+    cache: str | PathLike[str] | None = None,
+) -> RuntimeMatrix:
+    """Run a bundle's files on releases of runtimes, each in an environment that holds just that.
+
+    What does not load or answer as recorded is returned, not raised: then `passed` is False.
+
+    Args:
+        bundle: the file, with golden vectors.
+        runtimes: releases, such as tflite-runtime==2.14.0.
+        variants: names of those to run; all that have vectors by default.
+        threads: of each interpreter.
+        jobs: how many run at a time; more than one disturbs latency.
+        offline: take only releases that were installed before.
+        cache: keeps the environments; the user's cache directory by default.
+
+    Raises:
+        VerificationError: the bundle is not whole, or its vectors are damaged.
+        UsageError: it has no vectors, or none of a variant; what is named is no runtime.
+        RuntimeInstallError: a release cannot be installed.
+    """
+    from edgepack.pipeline.matrix import Asked, matrix
+
+    root = Path(cache) if cache else None
+    return matrix(
+        Asked(Path(bundle), tuple(runtimes), tuple(variants), threads, jobs, offline, root)
+    )
 
 
 def diff(before: str | PathLike[str], after: str | PathLike[str]) -> Difference:

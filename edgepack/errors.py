@@ -64,6 +64,12 @@ class MissingExtraError(UsageError):
     code = "missing-extra"
 
 
+class RuntimeInstallError(UsageError):
+    """A release of a runtime could not be installed to run files with it."""
+
+    code = "runtime-install"
+
+
 class OutputError(UsageError):
     """A result could not be written: disk full, directory not writable."""
 

@@ -46,10 +46,11 @@ def inspect(path: Path, *, identity: bool = False) -> SavedModelFacts | TFLiteFa
 
 
 def _described(facts: TFLiteFacts) -> TFLiteFacts:
+    from edgepack.compat.least import least
     from edgepack.metadata import embedding
 
     found = embedding.read(Path(facts.path).read_bytes(), facts.path)
-    return facts.model_copy(update={"metadata": found})
+    return facts.model_copy(update={"metadata": found, "least_releases": least(facts.ops)})
 
 
 def _identified(facts: SavedModelFacts) -> SavedModelFacts:

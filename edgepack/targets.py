@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.version import InvalidVersion, Version
+
 from edgepack import builtin, tomlfile
 from edgepack.errors import ConfigError
 from edgepack.records.target import Target
@@ -55,12 +57,21 @@ def _faults(target: Target) -> Iterator[Problem]:
         yield Problem(("precisions",), "precisions is empty: the target could take nothing")
     if len(set(target.precisions)) < len(target.precisions):
         yield Problem(("precisions",), "precisions names one twice")
+    if target.runtime and not _is_version(target.runtime.least_version):
+        yield Problem(("runtime", "least_version"), "runtime.least_version is no version")
     for key, dtypes in (
         ("input_dtypes", target.input_dtypes),
         ("output_dtypes", target.output_dtypes),
     ):
         for unknown in sorted(set(dtypes) - DTYPES):
             yield Problem((key,), f'{key}: no element type is called "{unknown}"; {_near(unknown)}')
+
+
+def _is_version(text: str) -> bool:
+    try:
+        return bool(Version(text or "0"))
+    except InvalidVersion:
+        return False
 
 
 def _near(dtype: str) -> str:

@@ -12,6 +12,7 @@ from edgepack.cli import (
     export,
     init,
     inspect,
+    runtimes,
     schema,
     selftest,
     sensitivity,
@@ -54,6 +55,7 @@ app.command("verify")(verify.verify)
 app.command("sign")(sign.sign)
 app.command("keygen")(sign.keygen)
 app.command("selftest")(selftest.selftest)
+app.command("runtimes")(runtimes.runtimes)
 app.command("inspect")(inspect.inspect)
 app.command("diff")(diff.diff)
 app.command("export")(export.export)

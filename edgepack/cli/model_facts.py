@@ -10,6 +10,7 @@ from edgepack.report import figures
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from edgepack.records.compat import LeastRelease
     from edgepack.records.facts import Computation, SavedModelFacts, UnsafeUse
     from edgepack.records.metadata import ModelDescription, TensorDescription
 
@@ -52,6 +53,20 @@ def of_build(found: SavedModelFacts) -> Iterator[Pair]:
     for (expected, reason), group in alike:
         precisions = ", ".join(one.precision for one in group)
         yield precisions, f"{expected}: {reason}" if reason else expected
+
+
+def of_least(found: tuple[LeastRelease, ...]) -> Iterator[Pair]:
+    """Which releases of each runtime load a .tflite."""
+    yield from _rows("loads from", map(_release, found))
+
+
+def _release(one: LeastRelease) -> str:
+    operators = ", ".join(one.operators)
+    if one.release is None:
+        return f"no {one.numbering} that was tried: {operators}"
+    earlier = " or earlier" if one.or_earlier else ""
+    said = f"{one.numbering} {one.release}{earlier}"
+    return f"{said}, for {operators}; else {one.without}" if operators else said
 
 
 def of_metadata(found: ModelDescription) -> Iterator[Pair]:

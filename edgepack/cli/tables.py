@@ -94,6 +94,7 @@ def _tflite(found: TFLiteFacts) -> Iterator[Table]:
         ("says it needs", f"runtime {found.min_runtime_version}" * bool(found.min_runtime_version)),
         ("stateful", "yes: inference changes variables" if found.stateful else ""),
     )
+    yield _facts(*model_facts.of_least(found.least_releases))
     if found.metadata:
         yield _facts(*model_facts.of_metadata(found.metadata))
     yield _signatures(found.signatures)

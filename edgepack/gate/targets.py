@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from packaging.version import Version
+
+from edgepack.records.compat import ARTIFACTS
 from edgepack.records.manifest import TargetEntry
 from edgepack.records.verdict import Check
 
@@ -95,6 +98,26 @@ def _objections(
     yield from _dtype_objections("output", outputs, target.output_dtypes)
     if target.max_size_bytes is not None and one.size_bytes > target.max_size_bytes:
         yield f"{one.size_bytes} bytes are more than {target.max_size_bytes}"
+    yield from _release_objections(target, one)
+
+
+def _release_objections(target: Target, one: VariantEvidence) -> Iterator[str]:
+    """Operators that the least release of the target's runtime does not know."""
+    need = target.runtime
+    if need is None or not need.least_version:
+        return
+    numbering = ARTIFACTS.get(need.artifact)
+    for least in one.least_releases:
+        if least.numbering != numbering or least.or_earlier:
+            continue
+        operators = " and ".join(least.operators)
+        if least.release is None:
+            yield f"no {need.artifact} that was tried knows {operators}"
+        elif Version(least.release) > Version(need.least_version):
+            yield (
+                f"{operators} is new in {need.artifact} {least.release}, and devices may have "
+                f"{need.least_version}; without it {least.without} would do"
+            )
 
 
 def _dtype_objections(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgepack.compat.least import least
 from edgepack.errors import ModelError
 from edgepack.pipeline import (
     choosing,
@@ -133,6 +134,7 @@ def _bare(variant: str, facts: TFLiteFacts) -> VariantEvidence:
         precision=facts.precision,
         sha256=facts.sha256,
         size_bytes=facts.size_bytes,
+        least_releases=least(facts.ops),
         accuracy=Accuracy(samples=0),
     )
 

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from edgepack.records.base import Record
+from edgepack.records.compat import LeastRelease
 from edgepack.records.facts import Precision
 
 
@@ -126,6 +127,9 @@ class VariantEvidence(Record):
     accuracy: Accuracy
     latency: Latency | None = None
     memory: Memory | None = None
+    least_releases: tuple[LeastRelease, ...] = Field(
+        (), description="of each runtime that knows its operators"
+    )
     note: str = Field("", description="such as: nothing to quantize, named float32")
     not_run: str = Field(
         "", description="why it could not be run here: nothing but its size is measured"

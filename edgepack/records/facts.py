@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from edgepack.records.base import Record
+from edgepack.records.compat import LeastRelease
 from edgepack.records.metadata import ModelDescription
 from edgepack.records.tensors import OpUse, Signature
 
@@ -175,6 +176,9 @@ class TFLiteFacts(Record):
     stateful: bool = Field(False, description="holds variable tensors or resource variables")
     float_ops: tuple[str, ...] = Field(
         (), description="operators that compute in float; none in a full integer file"
+    )
+    least_releases: tuple[LeastRelease, ...] = Field(
+        (), description="of each runtime, recomputed from the operators; read by inspect alone"
     )
     metadata: ModelDescription | None = Field(
         None, description="what the file says of itself; read by inspect alone"

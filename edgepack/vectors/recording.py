@@ -83,6 +83,18 @@ def compare(run: VectorRun, most: int | None = None) -> Differences:
     return comparison.differences(answers(run, most), _outputs(run))
 
 
+def compare_files(
+    files: Sequence[str], root: str, count: int, recorded: Sequence[VectorTensor]
+) -> Differences:
+    """Answers that another process wrote, by output as .npy, beside those recorded below `root`.
+
+    Raises:
+        VerificationError: the vectors' files are not what they are said to be.
+    """
+    theirs = [codec.read(Path(root), tensor, count) for tensor in recorded]
+    return comparison.differences([np.load(file) for file in files], theirs)
+
+
 def answers(run: VectorRun, most: int | None = None) -> list[NDArray[Any]]:
     """What a file answers to recorded inputs, [count, ...] by recorded output.
 

@@ -1,0 +1,1 @@
+"""Which runtime releases can load a file, from what its operators need."""

@@ -1,0 +1,68 @@
+"""What files did on releases of runtimes."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from edgepack.records.base import Record
+
+
+class ReplayedTensor(Record):
+    """A tensor of every invocation, as raw bytes in a file."""
+
+    place: int = Field(description="among the interpreter's inputs or outputs")
+    dtype: str = Field(description="NumPy's name of what is stored, or string")
+    shape: tuple[int, ...] = Field(description="of one invocation")
+    path: str
+
+
+class ReplayJob(Record):
+    """What a runtime's own Python is told to run."""
+
+    model: str = Field(description="path of the .tflite")
+    count: int = Field(description="invocations")
+    threads: int
+    rounds: int = Field(description="times that all invocations are run, for the latency")
+    inputs: tuple[ReplayedTensor, ...]
+    outputs: tuple[ReplayedTensor, ...] = Field(description="where the answers go")
+
+
+class ReplayAnswer(Record):
+    """What it reports: the last line that it prints."""
+
+    python: str
+    loaded: bool = Field(description="the runtime made an interpreter, and allocated its tensors")
+    reason: str = Field("", description="the runtime's own words, where something failed")
+    seconds: tuple[float, ...] = Field((), description="of each invocation, after a first round")
+
+
+class RuntimeRun(Record):
+    """One file on one release."""
+
+    variant: str
+    runtime: str = Field(description="such as tflite-runtime==2.14.0")
+    python: str = ""
+    loads: bool
+    agrees: bool = Field(description="every output is within its tolerance of the recorded one")
+    output: str = Field("", description="the one that is furthest beyond its tolerance, or nearest")
+    difference: float | None = Field(None, description="of that output, the largest")
+    tolerance: float | None = None
+    p50_ms: float | None = Field(None, description="median latency of one invocation here")
+    reason: str = Field("", description="why it did not load, or did not run")
+
+
+class RuntimeMatrix(Record):
+    """What `edgepack runtimes` found. Passed only if every file holds on every release."""
+
+    path: str
+    sha256: str = Field(description="of the bundle")
+    name: str
+    version: str
+    count: int = Field(description="invocations of each file")
+    threads: int
+    runs: tuple[RuntimeRun, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every file loads and agrees on every release."""
+        return all(one.loads and one.agrees for one in self.runs)

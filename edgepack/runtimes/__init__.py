@@ -1,0 +1,1 @@
+"""Runtimes of other releases, each in an environment of its own."""

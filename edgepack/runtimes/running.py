@@ -1,0 +1,75 @@
+"""One file run by another Python's runtime; its death is an answer too."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from edgepack.records.runtimes import ReplayAnswer
+from edgepack.runtimes import remote
+from edgepack.tflite import schema
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgepack.records.runtimes import ReplayJob
+
+Versions = dict[str, list[int]]  # by operator
+SECONDS = 600.0
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+
+
+def run(python: Path, job: ReplayJob, directory: Path, environment: dict[str, str]) -> ReplayAnswer:
+    """What the runtime of an environment makes of a job.
+
+    Args:
+        python: the environment's program.
+        job: what to run.
+        directory: takes the job's file.
+        environment: variables of the process.
+    """
+    asked = directory / "job.json"
+    asked.write_text(job.model_dump_json(), encoding="utf-8")
+    try:
+        done = subprocess.run(  # noqa: S603 - the program that was installed for this
+            [python, "-I", remote.__file__, asked],
+            capture_output=True,
+            timeout=SECONDS,
+            check=False,
+            env=environment | QUIET,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        return _failed(f"no answer within {SECONDS:g} seconds")
+    try:
+        return ReplayAnswer.model_validate_json(done.stdout.splitlines()[-1])
+    except (IndexError, ValidationError):
+        return _failed(_death(done.returncode, done.stderr))
+
+
+def registered(python: Path) -> Versions:
+    """Which versions of which builtin operators the runtime of an environment knows.
+
+    Raises:
+        subprocess.SubprocessError: it does not answer.
+    """
+    done = subprocess.run(  # noqa: S603 - the program that was installed for this
+        [python, "-I", remote.__file__], capture_output=True, timeout=SECONDS, check=True
+    )
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {schema.operator(int(number)): versions for number, versions in found.items()}
+
+
+def _failed(reason: str) -> ReplayAnswer:
+    return ReplayAnswer(python="", loaded=False, reason=reason)
+
+
+def _death(code: int, stderr: bytes) -> str:
+    if code < 0:
+        return f"it died by {signal.Signals(-code).name}"
+    said = stderr.decode(errors="replace").strip().splitlines()
+    return f"it ended with code {code}: {said[-1] if said else 'no reason was given'}"

@@ -1,0 +1,178 @@
+"""Files on releases of runtimes, for real: each in an environment that holds just that."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import pytest
+import tflite_models
+
+import edgepack as package
+from edgepack.cache import default_root
+from edgepack.compat.registered import table
+from edgepack.errors import RuntimeInstallError, UsageError
+from edgepack.records.runtimes import ReplayedTensor, ReplayJob
+from edgepack.runtimes import requirement, running
+from edgepack.runtimes.environment import Environments
+from edgepack.runtimes.interpreters import interpreters
+
+pytestmark = pytest.mark.slow
+
+RELEASES = (
+    "tflite-runtime==2.14.0",
+    "ai-edge-litert==1.0.1",
+    "ai-edge-litert==1.4.0",
+    "ai-edge-litert==2.0.3",
+    "ai-edge-litert==2.3.0",
+)
+
+
+@pytest.fixture(scope="module")
+def environments():
+    """Those that the command uses; skips where a release cannot be had."""
+    found = Environments(default_root() / "runtimes")
+    try:
+        for release in RELEASES:
+            found.python(requirement.parse(release))
+    except RuntimeInstallError as error:
+        pytest.skip(f"a runtime cannot be installed here: {error}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def bundle(edgepack, tmp_path_factory):
+    """The embedded example with golden vectors."""
+    output = tmp_path_factory.mktemp("runtimes")
+    command = ["build", "--demo", "--vectors", "3", "--output", output]
+    variants = [word for name in ("float32", "dynamic", "int8") for word in ("--variant", name)]
+    done = edgepack(*command, *variants)
+    assert done.returncode == 0, done.stderr
+    return output / "digits-1.0.0.zip"
+
+
+def test_every_variant_runs_on_every_release_or_is_named(edgepack, environments, bundle):
+    asked = [word for name in RELEASES for word in ("--runtime", name)]
+    done = edgepack("runtimes", bundle, *asked, "--offline", "--jobs", "2", "--json", timeout=600)
+    found = json.loads(done.stdout)
+    wrong = {
+        (one["runtime"], one["variant"])
+        for one in found["runs"]
+        if not (one["loads"] and one["agrees"])
+    }
+    # It takes the scales of each channel for one scale, says nothing, and answers at chance.
+    assert wrong == {("tflite-runtime==2.14.0", "dynamic")}
+    assert len(found["runs"]) == 3 * len(RELEASES)
+    assert all(one["p50_ms"] > 0 and one["python"] for one in found["runs"])
+    assert done.returncode == 6
+    assert "dynamic on tflite-runtime==2.14.0: 'scores' is off by 0." in done.stderr
+
+
+def test_what_agrees_is_a_table_and_no_error(edgepack, environments, bundle):
+    done = edgepack("runtimes", bundle, "--runtime", RELEASES[1], "--variant", "int8")
+    assert done.returncode == 0, done.stderr
+    assert "ai-edge-litert==1.0.1" in done.stdout
+    assert " ms" in done.stdout
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_release_registers_what_the_table_says(environments, release):
+    wanted = requirement.parse(release)
+    known, found = table(wanted.package), running.registered(environments.python(wanted))
+    place = known.releases.index(wanted.version)
+    expected = {
+        name: [
+            version
+            for version, since in enumerate(row, 1)
+            if since and known.releases.index(since) <= place
+        ]
+        for name, row in known.since.items()
+    }
+    assert found == {name: versions for name, versions in expected.items() if versions}
+
+
+def _job(directory, model, dtype="float32"):
+    (directory / "model.tflite").write_bytes(model)
+    (directory / "in.bin").write_bytes(bytes(16))
+    tensor = ReplayedTensor(place=0, dtype=dtype, shape=(1, 4), path=str(directory / "in.bin"))
+    return ReplayJob(
+        model=str(directory / "model.tflite"),
+        count=1,
+        threads=1,
+        rounds=1,
+        inputs=(tensor,),
+        outputs=(tensor.model_copy(update={"path": str(directory / "out.npy")}),),
+    )
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_release_says_itself_what_it_does_not_know(environments, release, tmp_path):
+    model = tflite_models.unpack(tflite_models.PLAIN)
+    model.operatorCodes[0].version = 24
+    python = environments.python(requirement.parse(release))
+    found = running.run(python, _job(tmp_path, tflite_models.pack(model)), tmp_path, {})
+    assert not found.loaded
+    assert "Didn't find op for builtin opcode" in found.reason
+    assert "version '24'" in found.reason
+
+
+def test_a_death_is_an_answer(tmp_path):
+    dying = tmp_path / "python"
+    dying.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    dying.chmod(0o755)
+    found = running.run(dying, _job(tmp_path, b""), tmp_path, {})
+    assert (found.loaded, found.reason) == (False, "it died by SIGSEGV")
+    dying.write_text("#!/bin/sh\necho cannot >&2; exit 3\n")
+    found = running.run(dying, _job(tmp_path, b""), tmp_path, {})
+    assert found.reason == "it ended with code 3: cannot"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("tflite-runtime", "does not name one release"),
+        ("tflite-runtime>=2.14", "does not name one release"),
+        ("tflite-runtime==2.*", "does not name one release"),
+        ("tflite-runtime==2.14.0; python_version<'3'", "says more than a release"),
+        ("torch==2.0", "torch is no runtime known here"),
+        ("==1", "is no requirement"),
+    ],
+)
+def test_what_is_no_release_is_refused(text, says):
+    with pytest.raises(UsageError, match=says):
+        requirement.parse(text)
+    assert str(requirement.parse("tflite_runtime == 2.14.0")) == "tflite-runtime==2.14.0"
+
+
+def test_offline_takes_only_what_is_there(edgepack, bundle, tmp_path):
+    asked = ("--runtime", RELEASES[0], "--offline", "--cache-dir", tmp_path)
+    done = edgepack("runtimes", bundle, *asked)
+    assert (done.returncode, "error[runtime-install]" in done.stderr) == (2, True), done.stderr
+    assert list(tmp_path.glob("runtimes/*")) == []
+
+
+def test_a_release_that_does_not_exist_leaves_nothing(environments, tmp_path):
+    absent = requirement.parse("ai-edge-litert==0.0.1")
+    with pytest.raises(RuntimeInstallError, match=r"0\.0\.1 cannot be installed by any Python"):
+        Environments(tmp_path).python(absent)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pip_does_where_uv_is_not(environments, monkeypatch, tmp_path):
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    interpreters.cache_clear()
+    wanted = requirement.parse(RELEASES[1])
+    python = Environments(tmp_path).python(wanted)
+    interpreters.cache_clear()
+    assert running.registered(python)
+    assert (python.parent / "pip").exists()
+    assert os.access(python, os.X_OK)
+
+
+def test_the_function_returns_what_does_not_hold(environments, bundle):
+    found = package.runtime_matrix(bundle, [RELEASES[0]], variants=["dynamic"])
+    assert not found.passed
+    assert found.runs[0].difference > found.runs[0].tolerance
+    with pytest.raises(UsageError, match="no runtime is named"):
+        package.runtime_matrix(bundle, [])

@@ -50,7 +50,9 @@ def _described(facts: TFLiteFacts) -> TFLiteFacts:
     from edgepack.metadata import embedding
 
     found = embedding.read(Path(facts.path).read_bytes(), facts.path)
-    return facts.model_copy(update={"metadata": found, "least_releases": least(facts.ops)})
+    return facts.model_copy(
+        update={"metadata": found, "least_releases": least(facts.asked, facts.kernels)}
+    )
 
 
 def _identified(facts: SavedModelFacts) -> SavedModelFacts:

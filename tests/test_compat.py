@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import evidence_samples as samples
+import kernel_files
 import pytest
 import tflite_models
 
@@ -13,6 +14,7 @@ from edgepack.compat.registered import ASKED, table
 from edgepack.gate import judge, selection
 from edgepack.records.manifest import RuntimeNeed
 from edgepack.records.tensors import OpUse
+from edgepack.tflite import reader
 
 PACKAGES = sorted({package for package, _ in ASKED.values()})
 
@@ -63,6 +65,21 @@ def test_tables_name_releases_that_were_asked(package):
         assert places == sorted(places), f"{operator}: a later version is there earlier"
 
 
+@pytest.mark.parametrize(
+    ("kind", "version", "asked"),
+    [("int8", 4, "2.10.0"), ("dynamic", 3, None)],
+)
+def test_what_types_ask_for_counts_and_not_what_a_file_states(kind, version, asked):
+    found = reader.parse(kernel_files.fully_connected(kind), "a.tflite")
+    assert [one.version for one in found.ops] == [1]
+    assert [one.version for one in found.asked] == [version]
+    assert found.kernels == (f"FULLY_CONNECTED {kind} per-channel",)
+    (least_of,) = (
+        one for one in least(found.asked, found.kernels) if one.numbering == "tflite-runtime"
+    )
+    assert (least_of.release, least_of.operators) == (asked, found.kernels)
+
+
 def test_inspect_says_from_which_releases_on(edgepack, tmp_path):
     model = tflite_models.unpack(tflite_models.PLAIN)
     model.operatorCodes[0].version = 24
@@ -80,7 +97,7 @@ def test_inspect_says_from_which_releases_on(edgepack, tmp_path):
         ("com.google.ai.edge.litert:litert", "1.0.1", "ADD version 6 is new in "),
         ("com.google.ai.edge.litert:litert", "2.1.6", ""),
         ("com.google.ai.edge.litert:litert", "", ""),
-        ("org.tensorflow:tensorflow-lite", "2.16.1", "that was tried knows ADD version 6"),
+        ("org.tensorflow:tensorflow-lite", "2.16.1", "that was tried has ADD version 6"),
         ("of.somebody:else", "1.0", ""),
     ],
 )

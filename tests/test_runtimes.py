@@ -6,8 +6,10 @@ import json
 import os
 import shutil
 
+import kernel_files
 import pytest
 import tflite_models
+from packaging.version import Version
 
 import edgepack as package
 from edgepack.cache import default_root
@@ -69,6 +71,27 @@ def test_every_variant_runs_on_every_release_or_is_named(edgepack, environments,
     assert "dynamic on tflite-runtime==2.14.0: 'scores' is off by 0." in done.stderr
 
 
+def test_what_was_computed_of_a_file_is_what_runs(edgepack, environments, bundle):
+    report = json.loads((bundle.parent / "report.json").read_bytes())
+    least = {
+        (one["variant"], release["numbering"]): release
+        for one in report["evidence"]["variants"]
+        for release in one["least_releases"]
+    }
+    asked = [requirement.parse(release) for release in RELEASES]
+    found = package.runtime_matrix(bundle, map(str, asked), offline=True)
+    for run in found.runs:
+        wanted = requirement.parse(run.runtime)
+        known = least[run.variant, wanted.package]["release"]
+        can = known is not None and Version(known) <= Version(wanted.version)
+        assert can == (run.loads and run.agrees), run
+    assert least["dynamic", "tflite-runtime"]["operators"] == [
+        "FULLY_CONNECTED dynamic per-channel"
+    ]
+    int8 = least["int8", "tflite-runtime"]
+    assert (int8["release"], int8["without"]) == ("2.10.0", "2.7.0")
+
+
 def test_what_agrees_is_a_table_and_no_error(edgepack, environments, bundle):
     done = edgepack("runtimes", bundle, "--runtime", RELEASES[1], "--variant", "int8")
     assert done.returncode == 0, done.stderr
@@ -90,6 +113,17 @@ def test_a_release_registers_what_the_table_says(environments, release):
         for name, row in known.since.items()
     }
     assert found == {name: versions for name, versions in expected.items() if versions}
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("name", kernel_files.KINDS)
+def test_a_release_computes_what_the_table_says(environments, release, name, tmp_path):
+    wanted = requirement.parse(release)
+    known = table(wanted.package)
+    since, own = known.right(name), known.releases.index(wanted.version)
+    python = environments.python(wanted)
+    found = kernel_files.right(python, kernel_files.KINDS[name], tmp_path)
+    assert found == (since is not None and since <= own)
 
 
 def _job(directory, model, dtype="float32"):

@@ -452,6 +452,30 @@ def test_files_of_both_tools_are_read_as_the_interpreter_reads_them(tools, name,
     assert facts.min_runtime_version == "" or facts.min_runtime_version[0].isdecimal()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", made.CONVERTED)
+def test_types_ask_for_no_more_than_the_stock_converter_states(tools, name):
+    facts = reader.read(tools[name][0])
+    raised = {use.name for use in set(facts.asked) - set(facts.ops)}
+    # The converter gives a pooling of int16 the version of int8.
+    assert raised == ({"MAX_POOL_2D"} if name == "int16x8" else set())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("dynamic_wi8_afp32", {"CONV_2D": 5, "DEPTHWISE_CONV_2D": 6, "FULLY_CONNECTED": 3}),
+        ("static_wi8_ai8", {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4}),
+    ],
+)
+def test_types_ask_for_more_than_the_quantizer_states(tools, name, asked):
+    facts = reader.read(tools[name][0])
+    assert all(use.version == 1 for use in facts.ops if use.name in asked)
+    found = {use.name: use.version for use in facts.asked}
+    assert {operator: found[operator] for operator in asked} == asked
+
+
 def _detail(tensor):
     scales = tensor.quantization
     return {

@@ -56,8 +56,8 @@ def of_build(found: SavedModelFacts) -> Iterator[Pair]:
 
 
 def of_least(found: tuple[LeastRelease, ...]) -> Iterator[Pair]:
-    """Which releases of each runtime load a .tflite."""
-    yield from _rows("loads from", map(_release, found))
+    """From which release of each runtime on a .tflite runs."""
+    yield from _rows("runs from", map(_release, found))
 
 
 def _release(one: LeastRelease) -> str:

@@ -39,11 +39,20 @@ class Registered(Record):
         description="by operator, a release for each version from 1 on: the first from which on "
         "all know it; empty where the newest does not"
     )
+    computes: dict[str, str] = Field(
+        description="by what is asked beyond a version, the first release from which on all "
+        "compute it right; empty where the newest does not"
+    )
 
     def first(self, operator: str, version: int) -> int | None:
         """The place among the releases of the first that knows an operator for good."""
         known = self.since.get(operator, ())
         found = known[version - 1] if 0 < version <= len(known) else ""
+        return self.releases.index(found) if found else None
+
+    def right(self, kernel: str) -> int | None:
+        """The place of the first release that computes a kernel right for good."""
+        found = self.computes.get(kernel, "")
         return self.releases.index(found) if found else None
 
 

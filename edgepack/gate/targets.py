@@ -112,7 +112,7 @@ def _release_objections(target: Target, one: VariantEvidence) -> Iterator[str]:
             continue
         operators = " and ".join(least.operators)
         if least.release is None:
-            yield f"no {need.artifact} that was tried knows {operators}"
+            yield f"no {need.artifact} that was tried has {operators}"
         elif Version(least.release) > Version(need.least_version):
             yield (
                 f"{operators} is new in {need.artifact} {least.release}, and devices may have "

@@ -134,7 +134,7 @@ def _bare(variant: str, facts: TFLiteFacts) -> VariantEvidence:
         precision=facts.precision,
         sha256=facts.sha256,
         size_bytes=facts.size_bytes,
-        least_releases=least(facts.ops),
+        least_releases=least(facts.asked, facts.kernels),
         accuracy=Accuracy(samples=0),
     )
 

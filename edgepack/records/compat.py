@@ -36,7 +36,9 @@ class LeastRelease(Record):
     or_earlier: bool = Field(
         False, description="it is the earliest that was tried: an earlier one may do as well"
     )
-    operators: tuple[str, ...] = Field((), description="those that decide, as NAME version N")
+    operators: tuple[str, ...] = Field(
+        (), description="what decides, as NAME version N, or what is asked beyond a version"
+    )
     without: str | None = Field(None, description="what would do if it were not for them")
     proven: Literal["run", "taken"] = Field(
         description="run: the releases themselves were asked; taken: those of another package, "

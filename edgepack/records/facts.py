@@ -177,6 +177,12 @@ class TFLiteFacts(Record):
     float_ops: tuple[str, ...] = Field(
         (), description="operators that compute in float; none in a full integer file"
     )
+    asked: tuple[OpUse, ...] = Field(
+        (), description="operators by the version that their types ask for, where it is higher"
+    )
+    kernels: tuple[str, ...] = Field(
+        (), description="what is asked of operators that their versions do not say"
+    )
     least_releases: tuple[LeastRelease, ...] = Field(
         (), description="of each runtime, recomputed from the operators; read by inspect alone"
     )

@@ -13,7 +13,9 @@ from edgepack.records.tensors import OpUse, Signature, Tensor
 from edgepack.tflite import schema
 from edgepack.tflite.flatbuffer import CorruptError, refuse, root
 from edgepack.tflite.graph import graphs
+from edgepack.tflite.kernels import kernels
 from edgepack.tflite.precision import float_ops, precision
+from edgepack.tflite.versions import asked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -73,6 +75,8 @@ def _facts(model: Table, data: bytes | memoryview, path: str) -> TFLiteFacts:
         tensor_types=_tensor_types(subgraphs),
         stateful=_is_stateful(subgraphs),
         float_ops=float_ops(subgraphs),
+        asked=asked(subgraphs),
+        kernels=kernels(subgraphs),
     )
 
 

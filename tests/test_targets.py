@@ -58,7 +58,11 @@ def test_a_profile_of_ones_own_is_a_path(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ('"android"', '"symbian"', ':3: platform is "symbian"; known: android, ios, linux'),
+        (
+            '"android"',
+            '"symbian"',
+            ':3: platform is "symbian"; known: android, browser, edgetpu, ios',
+        ),
         ('["int8"]', "[]", ":4: precisions is empty"),
         ('["int8"]', '["int8", "int8"]', ":4: precisions names one twice"),
         ('["int8"]', '["int9"]', 'precisions (item 1) is "int9"; did you mean "int8"?'),
@@ -74,6 +78,99 @@ def test_each_mistake_in_a_profile_names_its_line(tmp_path, old, new, says):
     (tmp_path / "watch.toml").write_text(OWN.replace(old, new, 1))
     with pytest.raises(ConfigError) as caught:
         targets.load(str(tmp_path / "watch.toml"))
+    assert says in str(caught.value)
+
+
+def _own(tmp_path, text, name="own.toml"):
+    (tmp_path / name).write_text(text)
+    return str(tmp_path / name)
+
+
+def test_a_profile_says_only_what_it_has_otherwise(tmp_path):
+    own = """\
+extends = "android"
+name = "watch"
+max_size_bytes = 8_000_000
+input_dtypes = ["float32"]
+[runtime]
+least_version = "1.1.0"
+"""
+    android, found = targets.load("android"), targets.load(_own(tmp_path, own))
+    changed = {"name", "extends", "max_size_bytes", "input_dtypes", "runtime", "sources"}
+    assert found.model_dump(exclude=changed) == android.model_dump(exclude=changed)
+    assert (found.name, found.max_size_bytes, found.input_dtypes) == (
+        "watch",
+        8_000_000,
+        ("float32",),
+    )
+    assert found.runtime.artifact == android.runtime.artifact
+    assert found.runtime.least_version == "1.1.0"
+
+
+def test_a_source_goes_with_its_figure_and_versions_with_their_artifact(tmp_path):
+    base = (
+        OWN
+        + """\
+max_size_bytes = 9
+max_memory_bytes = 9
+operators = { ADD = 1, MUL = 0 }
+[runtime]
+artifact = "tflite-runtime"
+least_version = "2.10.0"
+[os]
+name = "Wear"
+least_version = "3"
+[sources]
+max_size_bytes = { at = "a page", read = "2026-01-31" }
+max_memory_bytes = { at = "a page", read = "2026-01-31" }
+"runtime.least_version" = { at = "a page", read = "2026-01-31" }
+"os.least_version" = { at = "a page", read = "2026-01-31" }
+"""
+    )
+    own = """\
+extends = "base.toml"
+name = "own"
+max_size_bytes = 8
+operators = { ADD = 2 }
+[runtime]
+artifact = "ai-edge-litert"
+[os]
+least_version = "4"
+"""
+    _own(tmp_path, base, "base.toml")
+    found = targets.load(_own(tmp_path, own))
+    assert found.sources.keys() == {"max_memory_bytes"}
+    assert found.operators == {"ADD": 2}
+    assert (found.runtime.artifact, found.runtime.least_version) == ("ai-edge-litert", "")
+    assert (found.os.name, found.os.least_version) == ("Wear", "4")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('\nextends = "own.toml"', "own.toml:2: the profile extends itself"),
+        ('extends = "other.toml"', "other.toml:1: the profile extends itself"),
+        ('extends = "androd"', 'own.toml:1: no target is called "androd"; did you mean "android"?'),
+        ('extends = "no/such.toml"', "no/such.toml: there is no such file"),
+        ('extends = "android"\nruntime = 3', "own.toml:2: runtime must be a table"),
+        ('extends = "android"\nsources = []', "own.toml:2: sources must be a table"),
+        (
+            'extends = "android"\n[runtime]\nleast_version = "x"',
+            "own.toml:3: runtime.least_version",
+        ),
+        ('extends = "android"\n[runtime]\nbelow_version = "1"', "no release is between them"),
+        ('extends = "android"\nruntimes = ["tflite-runtime"]', "own.toml:2: runtimes (item 1)"),
+        ('extends = "android"\nruntimes = ["a==1", "b==2.*"]', "own.toml:2: runtimes (item 2)"),
+        (
+            'extends = "android"\n[sources]\nmax_size = { at = "x", read = "2026-01-31" }',
+            'own.toml:3: sources: "max_size" names no key of a profile; did you mean',
+        ),
+    ],
+)
+def test_each_mistake_in_extending_names_its_line(tmp_path, text, says):
+    _own(tmp_path, 'extends = "own.toml"', "other.toml")
+    with pytest.raises(ConfigError) as caught:
+        targets.load(_own(tmp_path, text))
     assert says in str(caught.value)
 
 

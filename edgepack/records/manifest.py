@@ -110,15 +110,31 @@ class RuntimeNeed(Record):
 
     artifact: str = Field(description="such as com.google.ai.edge.litert:litert")
     least_version: str = Field("", description="in the artifact's own numbering")
+    below_version: str = Field("", description="the first version that is not meant any more")
+    api: str = Field("", description="which of its interfaces, such as Interpreter")
+
+
+class PassedOver(Record):
+    """A variant that a target does not get."""
+
+    variant: str
+    reason: str
 
 
 class TargetEntry(Record):
-    """Which variants a target can take, best first."""
+    """Which variants a target can take, best first: the first is the one to ship."""
 
     name: str
     variants: tuple[str, ...]
-    platform: str = Field("", description="the profile's: android, ios or linux")
+    platform: str = Field("", description="the profile's, such as android")
     runtime: RuntimeNeed | None = None
+    passed_over: tuple[PassedOver, ...] = Field(
+        (), description="every variant but the first, and why"
+    )
+    proven_on: tuple[str, ...] = Field(
+        (), description="releases on which the first was run and answered as it did here"
+    )
+    packaging: tuple[str, ...] = Field((), description="the profile's hints for the app's build")
 
 
 class Manifest(Record):

@@ -18,6 +18,7 @@ from edgepack.records.evidence import (
     SourceEvidence,
     VariantEvidence,
 )
+from edgepack.records.facts import TFLiteFacts
 from edgepack.records.recipe import Group, Recipe
 from edgepack.records.search import (
     CalibrationAdvice,
@@ -33,7 +34,7 @@ from edgepack.records.search import (
 )
 from edgepack.records.settings import Budget, Budgets, ModelSettings, Settings
 from edgepack.records.target import Target
-from edgepack.records.tensors import Signature, Tensor
+from edgepack.records.tensors import OpUse, Signature, Tensor
 from edgepack.stats import figure, newcombe_paired, wilson
 
 HEALTHY = (OutputHealth(output="scores"),)
@@ -113,6 +114,25 @@ def latency(p50: float, ratio: float | None = None, spread: float = 0.02) -> Lat
         ratio=ratio,
         ratio_interval=interval,
     )
+
+
+def files(evidence: Evidence, **changes) -> dict[str, TFLiteFacts]:
+    """What is in the file of each variant; int8 takes and gives integers, all others floats."""
+    found = {}
+    for one in evidence.variants:
+        ports = signature() if one.precision == "int8" else signature("float32", "float32")
+        facts = TFLiteFacts(
+            path=f"{one.variant}.tflite",
+            sha256=one.sha256,
+            size_bytes=one.size_bytes,
+            precision=one.precision,
+            signatures=(ports,),
+            ops=(OpUse(name="CONV_2D", version=3, count=2), OpUse(name="SOFTMAX", count=1)),
+            weight_types={"int8": 2, "int32": 2} if one.precision == "int8" else {"float32": 4},
+            float_ops=() if one.precision == "int8" else ("CONV_2D", "SOFTMAX"),
+        )
+        found[one.variant] = facts.model_copy(update=changes)
+    return found
 
 
 def variant(name: str = "int8", size: int = 60_000, **changes) -> VariantEvidence:

@@ -63,7 +63,7 @@ MAY_SEE: dict[str, set[str]] = {
     "metadata": BASE | {"labels", "tflite"},
     "quantize": {"records"},
     "stats": BASE,
-    "gate": BASE | {"contract", "stats"},  # how many samples would decide a check
+    "gate": BASE | {"compat", "contract", "stats"},  # how many samples would decide a check
     "report": BASE,
     "workers": BASE | {"files"},
     "cache": BASE | {"files"},
@@ -89,14 +89,14 @@ LOADED: dict[str, set[str]] = {
     "typer": {"cli"},
     "rich": {"cli", "report"},
     "numpy": {"engines"},
-    "packaging": {"difference", "gate", "runtimes", "targets"},
+    "packaging": {"compat", "difference", "runtimes", "targets"},
 }
 IN_FUNCTIONS: dict[str, set[str]] = {
     **LOADED,
     "numpy": {"datasets", "engines", "measure", "stats", "vectors"},
     "PIL": {"datasets"},
     "cryptography": {"bundle"},
-    "packaging": {"config", "difference", "gate", "runtimes", "targets"},
+    "packaging": {"compat", "config", "difference", "runtimes", "targets"},
     "scipy": {"datasets", "measure", "stats"},
     "sklearn": {"measure", "stats"},
     "tensorflow": {"engines"},

@@ -92,23 +92,23 @@ def test_inspect_says_from_which_releases_on(edgepack, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("artifact", "oldest", "says"),
+    ("artifact", "oldest", "outcome", "says"),
     [
-        ("com.google.ai.edge.litert:litert", "1.0.1", "ADD version 6 is new in "),
-        ("com.google.ai.edge.litert:litert", "2.1.6", ""),
-        ("com.google.ai.edge.litert:litert", "", ""),
-        ("org.tensorflow:tensorflow-lite", "2.16.1", "that was tried has ADD version 6"),
-        ("of.somebody:else", "1.0", ""),
+        ("com.google.ai.edge.litert:litert", "1.0.1", "fail", "ADD version 6 is new in "),
+        ("com.google.ai.edge.litert:litert", "2.1.6", "pass", "int8"),
+        ("com.google.ai.edge.litert:litert", "", "pass", "int8"),
+        ("org.tensorflow:tensorflow-lite", "2.16.1", "fail", "that was tried has ADD version 6"),
+        ("of.somebody:else", "1.0", "inconclusive", "of of.somebody:else no release was asked"),
+        ("of.somebody:else", "", "pass", "int8"),
     ],
 )
-def test_a_target_takes_no_variant_that_its_runtime_does_not_know(artifact, oldest, says):
+def test_a_target_takes_no_variant_that_its_runtime_does_not_know(artifact, oldest, outcome, says):
     found = least([OpUse(name="ADD", version=6, count=1)])
     evidence = samples.evidence(samples.variant(least_releases=found))
     target = samples.target(runtime=RuntimeNeed(artifact=artifact, least_version=oldest))
-    signatures = {"int8": ()}
-    (entry,) = selection((target,), evidence, signatures)
-    assert entry.variants == (() if says else ("int8",))
-    verdict = judge(evidence, samples.settings(), (target,), signatures)
+    verdict = judge(evidence, samples.settings(), (target,), samples.files(evidence))
+    (entry,) = selection((target,), evidence, samples.files(evidence), verdict)
+    assert entry.variants == (("int8",) if outcome != "fail" else ())
     (check,) = (one for one in verdict.checks if one.subject == "target:phone")
     assert says in check.detail
-    assert check.outcome == ("fail" if says else "pass")
+    assert check.outcome == outcome

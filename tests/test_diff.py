@@ -599,6 +599,7 @@ OTHERS = (  # one of them is allowed in any field
     [{"what": "x", "why": "y"}],
     [{"op": "x", "count": 1, "does": "y", "reached_by": []}],
     [{"variant": "x", "stage": "invoke", "reason": "y"}],
+    [{"variant": "x", "reason": "y"}],
     [PREPARED.model_dump(mode="json")],
 )
 

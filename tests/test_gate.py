@@ -11,17 +11,12 @@ from edgepack.gate import judge, selection
 from edgepack.records.evidence import Accuracy, Drop, Interval, Metric, OutputHealth, Skipped
 from edgepack.records.settings import BaselineBudget, Budget, Budgets
 
-SIGNATURES = {
-    "int8": (samples.signature(),),
-    "float32": (samples.signature("float32", "float32"),),
-    "float16": (samples.signature("float32", "float32"),),
-    "dynamic": (samples.signature("float32", "float32"),),
-}
-
 
 def verdict(evidence=None, settings=None, targets=(), *, strict=False):
     given = evidence or samples.evidence()
-    return judge(given, settings or samples.settings(), targets, SIGNATURES, strict=strict)
+    return judge(
+        given, settings or samples.settings(), targets, samples.files(given), strict=strict
+    )
 
 
 def check_of(found, name, subject="int8"):
@@ -307,7 +302,11 @@ def test_target_takes_what_fits_best_first(changes, accepted, says):
     target = samples.target(**changes)
     found = verdict(given, samples.settings(None, "int8"), (target,))
     check = check_of(found, "accepts", "target:phone")
-    assert selection((target,), given, SIGNATURES)[0].variants == accepted
+    (entry,) = selection((target,), given, samples.files(given), found)
+    assert entry.variants == accepted
+    assert {one.variant for one in entry.passed_over} == {"float32", "float16", "int8"} - {
+        *accepted[:1]
+    }
     assert check.outcome == ("pass" if accepted else "fail")
     assert check.value == len(accepted)
     assert says in check.detail

@@ -21,14 +21,13 @@ from edgepack.records.settings import BaselineBudget, Budget
 from edgepack.report import figures, markdown, markup, rows, search, terminal, trials
 from edgepack.report import json as report_json
 
-SIGNATURES = dict.fromkeys(
-    ("float32", "float16", "dynamic", "int8", "auto"), (samples.signature(),)
-)
 CURVE = tuple(CurvePoint(samples=n, harm=0.4 - n / 1000, error=4 / n) for n in (5, 50))
 TARGETS = (samples.target(),)
 
 
 def report_of(evidence, settings, *, strict=False, bundle=True, **changes):
+    files = samples.files(evidence, signatures=(samples.signature(),))
+    verdict = judge(evidence, settings, TARGETS, files, strict=strict)
     reference = BundleRef(path="digits-1.1.0.zip", sha256="56" * 32, size_bytes=412_345)
     given = Report(
         name="digits",
@@ -55,8 +54,8 @@ def report_of(evidence, settings, *, strict=False, bundle=True, **changes):
         ),
         lints=(),
         evidence=evidence,
-        targets=selection(TARGETS, evidence, SIGNATURES),
-        verdict=judge(evidence, settings, TARGETS, SIGNATURES, strict=strict),
+        targets=selection(TARGETS, evidence, files, verdict),
+        verdict=verdict,
         tools=ToolVersions(
             edgepack="0.1.0",
             python="3.11.9",

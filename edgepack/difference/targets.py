@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgepack.difference.fields import About
+from edgepack.difference.fields import About, entries, plain
 from edgepack.difference.interface import signatures
 from edgepack.difference.needs import is_higher
 
@@ -31,6 +31,7 @@ def targets(old: Manifest, new: Manifest) -> Iterator[Change]:
             yield from _variants(one, other, old, new)
             yield from _platform(one, other)
             yield from _runtime(one, other)
+            yield from _told(one, other)
         elif one:
             yield About("targets").change("target", (name, ""), ABSENT)
         else:
@@ -78,10 +79,21 @@ def _runtime(one: TargetEntry, other: TargetEntry) -> Iterator[Change]:
         return
     if before and after and before.artifact == after.artifact:
         pair = before.least_version, after.least_version
-        yield about.change("least runtime", pair, NEWER if is_higher(*pair) else "")
+        if pair[0] != pair[1]:
+            yield about.change("least runtime", pair, NEWER if is_higher(*pair) else "")
+        yield from plain(about, before, after, "below_version", "api")
     else:
         why = LINKED if before and after else ""
         yield about.change("runtime", (_said(before), _said(after)), why)
+
+
+def _told(one: TargetEntry, other: TargetEntry) -> Iterator[Change]:
+    """Why it gets what it gets, and what that was tried on."""
+    about = About("targets", f"target:{one.name}")
+    before, after = ({p.variant: p.reason for p in side.passed_over} for side in (one, other))
+    reasons = entries(about, before, after)
+    yield from (change.model_copy(update={"part": "passed over"}) for change in reasons)
+    yield from plain(about, one, other, "proven_on", "packaging")
 
 
 def _said(need: RuntimeNeed | None) -> str:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from edgepack.records.contract import Contract
     from edgepack.records.evidence import Evidence
+    from edgepack.records.facts import TFLiteFacts
     from edgepack.records.settings import Settings
     from edgepack.records.target import Target
-    from edgepack.records.tensors import Signature
     from edgepack.records.verdict import Check
 
 # What was asked for. Health of outputs is looked at always, and alone makes no gate.
@@ -38,7 +38,7 @@ def judge(  # noqa: PLR0913 - what was measured, and every kind of thing that wa
     evidence: Evidence,
     settings: Settings,
     targets: tuple[Target, ...],
-    signatures: Mapping[str, tuple[Signature, ...]],
+    files: Mapping[str, TFLiteFacts],
     *,
     contract: Contract | None = None,
     strict: bool = False,
@@ -52,12 +52,14 @@ def judge(  # noqa: PLR0913 - what was measured, and every kind of thing that wa
         evidence: what was measured.
         settings: variants, budgets, expected accuracy.
         targets: profiles that must find a variant for them.
-        signatures: of each built variant, as read from its .tflite file.
+        files: what is in the .tflite file of each built variant.
         contract: what an app expects of the signatures.
         strict: whether inconclusive checks fail the build.
     """
+    signatures = {variant: facts.signatures for variant, facts in files.items()}
     found = [
-        *_checks(evidence, settings, targets, signatures),
+        *_checks(evidence, settings),
+        *target_checks(targets, evidence, files),
         *(contract_checks(contract, signatures) if contract else ()),
     ]
     checks = (*found, *_overall(evidence, found))
@@ -66,16 +68,10 @@ def judge(  # noqa: PLR0913 - what was measured, and every kind of thing that wa
     return Verdict(passed=passed, strict=strict, checks=checks)
 
 
-def _checks(
-    evidence: Evidence,
-    settings: Settings,
-    targets: tuple[Target, ...],
-    signatures: Mapping[str, tuple[Signature, ...]],
-) -> Iterator[Check]:
+def _checks(evidence: Evidence, settings: Settings) -> Iterator[Check]:
     yield from source_checks(evidence.source, settings.model)
     yield from built_checks(evidence, settings)
     yield from _variant_checks(evidence, settings)
-    yield from target_checks(targets, evidence, signatures)
 
 
 def _overall(evidence: Evidence, found: list[Check]) -> Iterator[Check]:

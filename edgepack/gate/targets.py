@@ -4,129 +4,117 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from packaging.version import Version
-
-from edgepack.records.compat import ARTIFACTS
-from edgepack.records.manifest import TargetEntry
+from edgepack.compat.fit import fit
+from edgepack.records.manifest import PassedOver, TargetEntry
+from edgepack.records.target import Candidate
 from edgepack.records.verdict import Check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from edgepack.records.evidence import Evidence, VariantEvidence
-    from edgepack.records.target import Target
-    from edgepack.records.tensors import Signature, Tensor
+    from edgepack.records.facts import TFLiteFacts
+    from edgepack.records.target import Target, TargetFit
+    from edgepack.records.verdict import Verdict
+
+Fits = dict[str, "TargetFit"]  # by variant, best first where the target takes it
 
 
 def selection(
     targets: tuple[Target, ...],
     evidence: Evidence,
-    signatures: Mapping[str, tuple[Signature, ...]],
+    files: Mapping[str, TFLiteFacts],
+    verdict: Verdict,
 ) -> tuple[TargetEntry, ...]:
-    """The variants that each target accepts, best first.
+    """The variants that each target takes, best first, and why each but the first is passed over.
 
-    Best is what the target's list of precisions puts first, then what is smaller.
+    Best is what is within its budgets, then what the target's list of precisions puts first, then
+    what is smaller. What is over its budget is shipped by --allow-failed only.
 
     Args:
         targets: what must be satisfied.
         evidence: the variants that were built.
-        signatures: each variant's, as read from its .tflite file.
+        files: what is in each variant's .tflite file.
+        verdict: on the variants.
     """
-    return tuple(
-        TargetEntry(
-            name=target.name,
-            variants=_accepted(target, evidence, signatures),
-            platform=target.platform,
-            runtime=target.runtime,
-        )
-        for target in targets
-    )
+    over = _over(verdict)
+    return tuple(_entry(one, _fits(one, evidence, files), over, evidence) for one in targets)
 
 
 def target_checks(
-    targets: tuple[Target, ...],
-    evidence: Evidence,
-    signatures: Mapping[str, tuple[Signature, ...]],
+    targets: tuple[Target, ...], evidence: Evidence, files: Mapping[str, TFLiteFacts]
 ) -> Iterator[Check]:
     """One check a target: at least one variant is for it."""
     for target in targets:
-        accepted = _accepted(target, evidence, signatures)
+        fits = _fits(target, evidence, files)
+        accepted = [name for name, one in fits.items() if one.fits]
+        doubts = fits[accepted[0]].unchecked if accepted else ()
         yield Check(
             subject=f"target:{target.name}",
             name="accepts",
             value=len(accepted),
             budget=1,
-            outcome="pass" if accepted else "fail",
-            detail=", ".join(accepted) or _why_none(target, evidence, signatures),
+            outcome="fail" if not accepted else "inconclusive" if doubts else "pass",
+            detail="; ".join((", ".join(accepted), *doubts)) if accepted else _why_none(fits),
         )
 
 
-def _accepted(
-    target: Target, evidence: Evidence, signatures: Mapping[str, tuple[Signature, ...]]
-) -> tuple[str, ...]:
-    fit = [v for v in evidence.variants if not objections(target, v, signatures[v.variant])]
-    order = target.precisions.index
-    fit.sort(key=lambda v: (order(v.precision), v.size_bytes, v.variant))
-    return tuple(v.variant for v in fit)
+def _fits(target: Target, evidence: Evidence, files: Mapping[str, TFLiteFacts]) -> Fits:
+    """Every variant held against a target."""
+    found = {v.variant: fit(target, _candidate(v, files[v.variant])) for v in evidence.variants}
+    order = {precision: place for place, precision in enumerate(target.precisions)}
+    last = len(order)
+    ranked = sorted(
+        evidence.variants, key=lambda v: (order.get(v.precision, last), v.size_bytes, v.variant)
+    )
+    return {one.variant: found[one.variant] for one in ranked}
 
 
-def _why_none(
-    target: Target, evidence: Evidence, signatures: Mapping[str, tuple[Signature, ...]]
-) -> str:
-    reasons = [
-        f"{v.variant}: {', '.join(objections(target, v, signatures[v.variant]))}"
-        for v in evidence.variants
-    ]
+def _candidate(one: VariantEvidence, facts: TFLiteFacts) -> Candidate:
+    return Candidate(
+        variant=one.variant,
+        facts=facts,
+        least_releases=one.least_releases,
+        memory_bytes=one.memory.peak_bytes if one.memory else None,
+        arena=one.arena,
+        runs=one.runs,
+    )
+
+
+def _over(verdict: Verdict) -> dict[str, str]:
+    """By variant, which checks it failed."""
+    refused = {"fail", "inconclusive"} if verdict.strict else {"fail"}
+    failed: dict[str, list[str]] = {}
+    for check in verdict.checks:
+        if check.outcome in refused:
+            failed.setdefault(check.subject.removeprefix("baseline:"), []).append(check.name)
+    return {name: f"it fails {', '.join(dict.fromkeys(names))}" for name, names in failed.items()}
+
+
+def _entry(target: Target, fits: Fits, over: Mapping[str, str], evidence: Evidence) -> TargetEntry:
+    fit_for_it = [name for name, one in fits.items() if one.fits]
+    accepted = sorted(fit_for_it, key=lambda name: name in over)
+    best = next(iter(accepted), "")
+    runs = next((one.runs for one in evidence.variants if one.variant == best), ())
+    return TargetEntry(
+        name=target.name,
+        variants=tuple(accepted),
+        platform=target.platform,
+        runtime=target.runtime,
+        passed_over=tuple(
+            PassedOver(variant=name, reason=_reason(one) or over.get(name) or f"{best} comes first")
+            for name, one in fits.items()
+            if name != best
+        ),
+        proven_on=tuple(run.runtime for run in runs if run.runtime in target.runtimes),
+        packaging=target.packaging,
+    )
+
+
+def _reason(one: TargetFit) -> str:
+    return "; ".join(map(str, one.objections))
+
+
+def _why_none(fits: Fits) -> str:
+    reasons = (f"{name}: {_reason(one)}" for name, one in fits.items())
     return "; ".join(reasons) or "no variant was built"
-
-
-def objections(
-    target: Target, one: VariantEvidence, signatures: tuple[Signature, ...]
-) -> tuple[str, ...]:
-    """Why a target does not take a variant; nothing where it does."""
-    return tuple(_objections(target, one, signatures))
-
-
-def _objections(
-    target: Target, one: VariantEvidence, signatures: tuple[Signature, ...]
-) -> Iterator[str]:
-    if one.precision not in target.precisions:
-        yield f"precision is {one.precision}, not {_either(target.precisions)}"
-    inputs = tuple(tensor for signature in signatures for tensor in signature.inputs)
-    outputs = tuple(tensor for signature in signatures for tensor in signature.outputs)
-    yield from _dtype_objections("input", inputs, target.input_dtypes)
-    yield from _dtype_objections("output", outputs, target.output_dtypes)
-    if target.max_size_bytes is not None and one.size_bytes > target.max_size_bytes:
-        yield f"{one.size_bytes} bytes are more than {target.max_size_bytes}"
-    yield from _release_objections(target, one)
-
-
-def _release_objections(target: Target, one: VariantEvidence) -> Iterator[str]:
-    """Operators that the least release of the target's runtime does not know."""
-    need = target.runtime
-    if need is None or not need.least_version:
-        return
-    numbering = ARTIFACTS.get(need.artifact)
-    for least in one.least_releases:
-        if least.numbering != numbering or least.or_earlier:
-            continue
-        operators = " and ".join(least.operators)
-        if least.release is None:
-            yield f"no {need.artifact} that was tried has {operators}"
-        elif Version(least.release) > Version(need.least_version):
-            yield (
-                f"{operators} is new in {need.artifact} {least.release}, and devices may have "
-                f"{need.least_version}; without it {least.without} would do"
-            )
-
-
-def _dtype_objections(
-    kind: str, tensors: tuple[Tensor, ...], accepted: tuple[str, ...]
-) -> Iterator[str]:
-    for tensor in tensors:
-        if accepted and tensor.dtype not in accepted:
-            yield f"{kind} {tensor.name!r} is {tensor.dtype}, not {_either(accepted)}"
-
-
-def _either(names: tuple[str, ...]) -> str:
-    return " or ".join(names)

@@ -80,12 +80,12 @@ def build(request: Request) -> BuildResult:
 
 
 def _judge(request: Request, plan: Plan, measured: Measured, sequence: Sequence) -> Outcome:
-    signatures = {one.evidence.variant: one.facts.signatures for one in measured.built}
+    files = {one.evidence.variant: one.facts for one in measured.built}
     verdict = gate.judge(
         measured.evidence,
         plan.settings,
         plan.targets,
-        signatures,
+        files,
         contract=plan.contract,
         strict=request.strict,
     )
@@ -98,7 +98,7 @@ def _judge(request: Request, plan: Plan, measured: Measured, sequence: Sequence)
         built=measured.built,
         evidence=measured.evidence,
         verdict=verdict,
-        targets=gate.selection(plan.targets, measured.evidence, signatures),
+        targets=gate.selection(plan.targets, measured.evidence, files, verdict),
         sequence=sequence,
     )
 

@@ -9,6 +9,8 @@ from pydantic import Field
 from edgepack.records.base import Record
 from edgepack.records.compat import LeastRelease
 from edgepack.records.facts import Precision
+from edgepack.records.micro import ArenaSize
+from edgepack.records.runtimes import RuntimeRun
 
 
 class Interval(Record):
@@ -129,6 +131,12 @@ class VariantEvidence(Record):
     memory: Memory | None = None
     least_releases: tuple[LeastRelease, ...] = Field(
         (), description="of each runtime that knows its operators"
+    )
+    arena: ArenaSize | None = Field(
+        None, description="on microcontrollers; None where no target asks for it"
+    )
+    runs: tuple[RuntimeRun, ...] = Field(
+        (), description="on the releases that targets ask for (`runtimes`)"
     )
     note: str = Field("", description="such as: nothing to quantize, named float32")
     not_run: str = Field(

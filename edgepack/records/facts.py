@@ -173,6 +173,10 @@ class TFLiteFacts(Record):
     tensor_types: dict[str, int] = Field(
         default_factory=dict, description="tensors with data or activations, counted by dtype"
     )
+    weight_types: dict[str, int] = Field(
+        default_factory=dict, description="constant tensors, counted by dtype"
+    )
+    open_tensors: int = Field(0, description="tensors with a dimension that is not fixed")
     stateful: bool = Field(False, description="holds variable tensors or resource variables")
     float_ops: tuple[str, ...] = Field(
         (), description="operators that compute in float; none in a full integer file"

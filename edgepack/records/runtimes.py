@@ -50,6 +50,20 @@ class RuntimeRun(Record):
     p50_ms: float | None = Field(None, description="median latency of one invocation here")
     reason: str = Field("", description="why it did not load, or did not run")
 
+    @property
+    def holds(self) -> bool:
+        """Whether it loads, and answers as recorded."""
+        return self.loads and self.agrees
+
+    @property
+    def fault(self) -> str:
+        """What is wrong where it does not hold."""
+        if self.difference is not None:
+            return (
+                f"{self.output!r} is off by {self.difference:g}, and {self.tolerance:g} is allowed"
+            )
+        return f"{'fails on the samples' if self.loads else 'does not load'}: {self.reason}"
+
 
 class RuntimeMatrix(Record):
     """What `edgepack runtimes` found. Passed only if every file holds on every release."""
@@ -65,4 +79,4 @@ class RuntimeMatrix(Record):
     @property
     def passed(self) -> bool:
         """Whether every file loads and agrees on every release."""
-        return all(one.loads and one.agrees for one in self.runs)
+        return all(one.holds for one in self.runs)

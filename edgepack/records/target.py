@@ -7,8 +7,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from edgepack.records.base import Record
-from edgepack.records.facts import Precision
+from edgepack.records.compat import LeastRelease
+from edgepack.records.facts import Precision, TFLiteFacts
 from edgepack.records.manifest import RuntimeNeed
+from edgepack.records.micro import ArenaSize
+from edgepack.records.runtimes import RuntimeRun
 
 Platform = Literal[
     "android", "ios", "linux", "macos", "windows", "browser", "microcontroller", "edgetpu"
@@ -75,6 +78,17 @@ class Target(Record):
     sources: dict[str, FigureSource] = Field(
         default_factory=dict, description="by key, where its figure was taken from"
     )
+
+
+class Candidate(Record):
+    """A file that is offered to targets, and what was measured of it."""
+
+    variant: str = Field(description="of a bundle; of a single file its name")
+    facts: TFLiteFacts
+    least_releases: tuple[LeastRelease, ...] = ()
+    memory_bytes: int | None = Field(None, description="peak on the host; None: not measured")
+    arena: ArenaSize | None = Field(None, description="of TensorFlow Lite Micro; None: not known")
+    runs: tuple[RuntimeRun, ...] = Field((), description="on releases of runtimes")
 
 
 ObjectionKind = Literal[

@@ -63,6 +63,7 @@ def _facts(model: Table, data: bytes | memoryview, path: str) -> TFLiteFacts:
     subgraphs = graphs(model)
     if not subgraphs:
         raise CorruptError("it has no subgraph")
+    tensors = [tensor for graph in subgraphs for tensor in graph.tensors]
     return TFLiteFacts(
         path=path,
         sha256=hashlib.sha256(data).hexdigest(),
@@ -72,7 +73,9 @@ def _facts(model: Table, data: bytes | memoryview, path: str) -> TFLiteFacts:
         ops=_ops(subgraphs),
         description=model.text(schema.Model.DESCRIPTION),
         min_runtime_version=_runtime_version(model),
-        tensor_types=_tensor_types(subgraphs),
+        tensor_types=_types(tensors),
+        weight_types=_types([tensor for tensor in tensors if tensor.constant]),
+        open_tensors=sum(map(_is_open, tensors)),
         stateful=_is_stateful(subgraphs),
         float_ops=float_ops(subgraphs),
         asked=asked(subgraphs),
@@ -159,9 +162,12 @@ def _runtime_version(model: Table) -> str:
     return ""
 
 
-def _tensor_types(subgraphs: Sequence[Graph]) -> dict[str, int]:
-    counts = Counter(tensor.dtype for graph in subgraphs for tensor in graph.tensors)
-    return dict(sorted(counts.items()))
+def _types(tensors: Sequence[GraphTensor]) -> dict[str, int]:
+    return dict(sorted(Counter(tensor.dtype for tensor in tensors).items()))
+
+
+def _is_open(tensor: GraphTensor) -> bool:
+    return -1 in (*(tensor.shape or ()), *(tensor.shape_signature or ()))
 
 
 def _is_stateful(subgraphs: Sequence[Graph]) -> bool:

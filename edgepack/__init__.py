@@ -1,7 +1,8 @@
 """edgepack: convert, measure, gate and bundle TensorFlow models for devices.
 
 `build`, `diff`, `export`, `inspect`, `keygen`, `selftest`, `sensitivity`, `sign` and `verify` are
-what the commands of the same names do; they return frozen records and raise `EdgepackError`.
+what the commands of the same names do, `check_targets` is `targets check`, and `runtime_matrix` is
+`runtimes`; they return frozen records and raise `EdgepackError`.
 Nothing is imported before it is used.
 """
 
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from edgepack.api import (
         build,
+        check_targets,
         diff,
         export,
         inspect,
@@ -30,6 +32,7 @@ __all__ = [
     "EdgepackError",
     "__version__",
     "build",
+    "check_targets",
     "diff",
     "export",
     "inspect",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from edgepack.records.runtimes import RuntimeMatrix
     from edgepack.records.search import Sensitivity
     from edgepack.records.settings import Settings
+    from edgepack.records.target import TargetFits
     from edgepack.records.vectors import SelfTest
     from edgepack.records.verification import KeyPair, Verification
 
@@ -307,6 +308,24 @@ def runtime_matrix(  # noqa: PLR0913 - each is an option of its own
     return matrix(
         Asked(Path(bundle), tuple(runtimes), tuple(variants), threads, jobs, offline, root)
     )
+
+
+def check_targets(path: str | PathLike[str], *, targets: Iterable[str] = ()) -> TargetFits:
+    """Hold a .tflite file, or every file of a bundle, against target profiles. Runs nothing.
+
+    Args:
+        path: the file.
+        targets: names of built-in profiles, or paths of one's own; none for all that are built in.
+
+    Raises:
+        ConfigError: there is no such profile, or it says something that is not allowed.
+        UsageError: the path is neither a .tflite nor a bundle.
+        ModelError: it is a damaged .tflite.
+        VerificationError: it is a bundle, and not whole.
+    """
+    from edgepack.pipeline.fitting import fits
+
+    return fits(Path(path), tuple(targets))
 
 
 def diff(before: str | PathLike[str], after: str | PathLike[str]) -> Difference:

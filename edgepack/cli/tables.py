@@ -1,4 +1,4 @@
-"""What `inspect` and `targets` print for people."""
+"""What `inspect` prints for people."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from edgepack.records.facts import SavedModelFacts, TFLiteFacts
 from edgepack.report import figures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from edgepack.records.manifest import Manifest, ModelEntry
-    from edgepack.records.target import Target
     from edgepack.records.tensors import OpUse, Quantization, Signature, Tensor
 
 OPS_SHOWN = 12
@@ -33,33 +32,11 @@ def of(found: SavedModelFacts | TFLiteFacts | Manifest, path: Path) -> Iterator[
     return _tflite(found) if isinstance(found, TFLiteFacts) else _bundle(found, path)
 
 
-def targets(found: Iterable[Target]) -> Table:
-    """Target profiles, one a row."""
-    table = _grid("target", "platform", "precisions, best first", "largest", "for")
-    for one in found:
-        largest = _size(one.max_size_bytes)
-        _row(table, one.name, one.platform, " ".join(one.precisions), largest, one.description)
-    return table
-
-
-def target(found: Target) -> Table:
-    """One target profile, a line a key."""
-    return _facts(
-        ("name", found.name),
-        ("description", found.description),
-        ("platform", found.platform),
-        ("precisions", f"{', '.join(found.precisions)} (best first)"),
-        ("inputs", ", ".join(found.input_dtypes) or "any"),
-        ("outputs", ", ".join(found.output_dtypes) or "any"),
-        ("largest file", _size(found.max_size_bytes)),
-    )
-
-
 def _saved_model(found: SavedModelFacts) -> Iterator[Table]:
-    yield _facts(*model_facts.of_file(found))
+    yield facts(*model_facts.of_file(found))
     yield _signatures((*found.signatures, *found.functions))
     for pairs in (model_facts.of_computations(found), model_facts.of_build(found)):
-        yield _facts(*pairs)
+        yield facts(*pairs)
     yield _inference(found)
 
 
@@ -69,21 +46,21 @@ def _inference(found: SavedModelFacts) -> Table:
     for computed in found.computations:
         reached |= Counter({op.name: op.count for op in computed.ops})
     ranked = sorted(found.ops, key=lambda op: (-reached[op.name], -op.count, op.name))
-    table = _grid("operator", "in inference", "in the file")
+    table = grid("operator", "in inference", "in the file")
     for op in ranked[:OPS_SHOWN]:
-        _row(table, op.name, str(reached[op.name] or ""), str(op.count))
+        row(table, op.name, str(reached[op.name] or ""), str(op.count))
     _more(table, ranked)
     return table
 
 
 def _more(table: Table, ranked: list[OpUse]) -> None:
     if len(ranked) > OPS_SHOWN:
-        _row(table, f"and {len(ranked) - OPS_SHOWN} more: --json lists all", "", "")
+        row(table, f"and {len(ranked) - OPS_SHOWN} more: --json lists all", "", "")
 
 
 def _tflite(found: TFLiteFacts) -> Iterator[Table]:
     types = ", ".join(f"{count} {name}" for name, count in found.tensor_types.items())
-    yield _facts(
+    yield facts(
         ("TFLite", found.path),
         ("sha256", found.sha256),
         ("size", figures.size(found.size_bytes)),
@@ -94,9 +71,9 @@ def _tflite(found: TFLiteFacts) -> Iterator[Table]:
         ("says it needs", f"runtime {found.min_runtime_version}" * bool(found.min_runtime_version)),
         ("stateful", "yes: inference changes variables" if found.stateful else ""),
     )
-    yield _facts(*model_facts.of_least(found.least_releases))
+    yield facts(*model_facts.of_least(found.least_releases))
     if found.metadata:
-        yield _facts(*model_facts.of_metadata(found.metadata))
+        yield facts(*model_facts.of_metadata(found.metadata))
     yield _signatures(found.signatures)
     yield _ops(found.ops)
 
@@ -122,7 +99,7 @@ def _bundle(found: Manifest, path: Path) -> Iterator[Table]:
     fits = (f"{one.name}: {', '.join(one.variants) or 'none'}" for one in found.targets)
     samples = ", ".join(f"{count} to {split}" for split, count in found.dataset.samples.items())
     tools = found.tools
-    yield _facts(
+    yield facts(
         ("bundle", str(path)),
         ("checked", "only the manifest; edgepack verify checks every byte"),
         ("release", f"{found.name} {found.version}"),
@@ -140,11 +117,11 @@ def _bundle(found: Manifest, path: Path) -> Iterator[Table]:
         ("skipped", "; ".join(f"{one.variant}: {one.reason}" for one in found.skipped)),
         ("attached", _attached(found)),
     )
-    models = _grid("variant", "precision", "size", "accuracy", "sha256")
+    models = grid("variant", "precision", "size", "accuracy", "sha256")
     for model in found.models:
         digest = f"{model.digest.sha256[:DIGEST_SHOWN]}..."
         size = figures.size(model.size_bytes)
-        _row(models, model.variant, model.precision, size, _accuracy(model), digest)
+        row(models, model.variant, model.precision, size, _accuracy(model), digest)
     yield models
     if found.models:
         yield _signatures(found.models[0].signatures)
@@ -167,12 +144,12 @@ def _accuracy(model: ModelEntry) -> str:
 
 
 def _signatures(found: tuple[Signature, ...]) -> Table:
-    table = _grid("signature", "", "name", "type", "shape", "quantization")
+    table = grid("signature", "", "name", "type", "shape", "quantization")
     for signature in found:
         first = signature.name or "(none)"
         for role, tensors in (("in", signature.inputs), ("out", signature.outputs)):
             for tensor in tensors:
-                _row(table, first, role, *_tensor(tensor))
+                row(table, first, role, *_tensor(tensor))
                 first = ""
     return table
 
@@ -192,36 +169,33 @@ def _quantization(found: Quantization | None) -> str:
 def _ops(found: tuple[OpUse, ...]) -> Table:
     """The commonest operators."""
     ranked = sorted(found, key=lambda op: (-op.count, op.name))
-    table = _grid("operator", "count", "version")
+    table = grid("operator", "count", "version")
     for op in ranked[:OPS_SHOWN]:
-        _row(table, f"{op.name} (custom)" if op.custom else op.name, str(op.count), str(op.version))
+        row(table, f"{op.name} (custom)" if op.custom else op.name, str(op.count), str(op.version))
     _more(table, ranked)
     return table
 
 
-def _size(count: int | None) -> str:
-    return "any" if count is None else figures.size(count)
-
-
-def _facts(*pairs: tuple[str, str]) -> Table:
+def facts(*pairs: tuple[str, str]) -> Table:
     """Names and values; what is empty is left out."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in pairs:
         if value:
-            _row(table, name, value)
+            row(table, name, value)
     return table
 
 
-def _grid(*headings: str) -> Table:
+def grid(*headings: str) -> Table:
+    """A table without lines yet."""
     table = Table(box=box.SIMPLE, pad_edge=False)
     for heading in headings:
         table.add_column(heading, overflow="fold")
     return table
 
 
-def _row(table: Table, *cells: str) -> None:
+def row(table: Table, *cells: str) -> None:
     """Text as it is: neither markup nor control characters of a file's work on the terminal."""
     plain = ("".join(c if c.isprintable() else " " for c in cell) for cell in cells)
     table.add_row(*map(Text, plain))

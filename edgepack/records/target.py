@@ -122,3 +122,16 @@ class TargetFit(Record):
     def fits(self) -> bool:
         """Whether the target takes the file."""
         return not self.objections
+
+
+class TargetFits(Record):
+    """Files held against targets."""
+
+    path: str
+    fits: tuple[TargetFit, ...]
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Targets that take none of the files."""
+        taken = {one.target for one in self.fits if one.fits}
+        return tuple(dict.fromkeys(o.target for o in self.fits if o.target not in taken))

@@ -20,7 +20,8 @@ Runtime = Annotated[
     typer.Option(
         "--runtime",
         metavar="NAME==VERSION",
-        help="Release to run on, such as tflite-runtime==2.14.0; repeatable.",
+        help="Release to run on, such as tflite-runtime==2.14.0, or @litertjs/core==2.5.3 in "
+        "Chromium; repeatable.",
         show_default=False,
     ),
 ]
@@ -28,7 +29,7 @@ Variant = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="Variant to run; repeatable.  [default: all]"),
 ]
-Threads = Annotated[int, typer.Option(min=1, help="Threads of the interpreter.")]
+Threads = Annotated[int, typer.Option(min=1, help="Threads of the runtime.")]
 Jobs = Annotated[int, typer.Option(min=1, help="How many run at a time; latency suffers.")]
 Offline = Annotated[
     bool, typer.Option("--offline", help="Take only releases that were installed before.")
@@ -81,17 +82,20 @@ def _tables(found: "RuntimeMatrix") -> "Iterator[RenderableType]":
 
     names = tuple(dict.fromkeys(one.variant for one in found.runs))
     cells = {(one.runtime, one.variant): _cell(one) for one in found.runs}
-    rows = {one.runtime: one.python for one in found.runs}
+    rows = {one.runtime: _host(one) for one in found.runs}
     yield table(
-        ("runtime", "Python", *names),
-        [
-            (name, python or "-", *(cells[name, variant] for variant in names))
-            for name, python in rows.items()
-        ],
+        ("runtime", "run by", *names),
+        [(name, host, *(cells[name, variant] for variant in names)) for name, host in rows.items()],
         texts=2,
     )
     threads = "one thread" if found.threads == 1 else f"{found.threads} threads"
     yield f"Median latency of {found.count} recorded invocations here, {threads}"
+
+
+def _host(one: "RuntimeRun") -> str:
+    if one.browser:
+        return f"Chromium {one.browser}"
+    return f"Python {one.python}" if one.python else "-"
 
 
 def _cell(one: "RuntimeRun") -> str:

@@ -13,7 +13,7 @@ from edgepack.errors import UsageError
 from edgepack.pipeline.unpacking import unpacked
 from edgepack.records.runtimes import ReplayedTensor, ReplayJob, RuntimeMatrix, RuntimeRun
 from edgepack.records.settings import Limits
-from edgepack.runtimes import requirement, running
+from edgepack.runtimes import requirement, runtime
 from edgepack.runtimes.environment import Environments
 from edgepack.workers.environment import inherited
 from edgepack.workers.pool import WorkerPool
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edgepack.records.runtimes import ReplayAnswer
     from edgepack.records.vectors import Differences, VariantVectors, VectorTensor
     from edgepack.runtimes.requirement import Requirement
+    from edgepack.runtimes.runtime import Runtime
 
 FOLDER = "runtimes"  # of the cache
 FEWEST = 30  # invocations that a latency is the median of
@@ -71,9 +72,9 @@ def matrix(asked: Asked) -> RuntimeMatrix:
         WorkerPool("comparison", 1, Limits(), found.root / "log") as pool,
     ):
         environments = Environments((asked.cache or default_root()) / FOLDER, asked.offline)
-        pythons = dict(zip(wanted, threads.map(environments.python, wanted), strict=True))
-        one = _One(found, pythons, asked.threads, pool)
-        pairs = [(entry, runtime) for runtime in wanted for entry in found.entries]
+        made = threads.map(lambda one: runtime.prepared(one, environments), wanted)
+        one = _One(found, dict(zip(wanted, made, strict=True)), asked.threads, pool)
+        pairs = [(entry, release) for release in wanted for entry in found.entries]
         runs = tuple(threads.map(lambda pair: one.run(*pair), pairs))
     return RuntimeMatrix(
         path=str(asked.bundle),
@@ -91,21 +92,21 @@ class _One:
     """Runs one file on one release, and compares."""
 
     found: Unpacked
-    pythons: dict[Requirement, Path]
+    runtimes: dict[Requirement, Runtime]
     threads: int
     pool: WorkerPool
 
-    def run(self, entry: VariantVectors, runtime: Requirement) -> RuntimeRun:
-        directory = self.found.root / "answers" / f"{runtime.package}-{runtime.version}"
-        directory /= entry.variant
+    def run(self, entry: VariantVectors, release: Requirement) -> RuntimeRun:
+        directory = self.found.root / "answers" / release.folder / entry.variant
         directory.mkdir(parents=True)
         job = _job(entry, self.found, directory, self.threads)
         variables = inherited(os.environ, ())
-        answer = running.run(self.pythons[runtime], job, directory, variables)
+        answer = self.runtimes[release].run(job, directory, variables)
         run = RuntimeRun(
             variant=entry.variant,
-            runtime=str(runtime),
+            runtime=str(release),
             python=answer.python,
+            browser=answer.browser,
             loads=answer.loaded,
             agrees=False,
             reason=answer.reason,
@@ -138,7 +139,8 @@ def _job(entry: VariantVectors, found: Unpacked, directory: Path, threads: int) 
 def _tensors(tensors: Iterable[VectorTensor], paths: Iterable[str]) -> Iterator[ReplayedTensor]:
     for number, (tensor, path) in enumerate(zip(tensors, paths, strict=True)):
         place = number if tensor.place is None else tensor.place
-        yield ReplayedTensor(place=place, dtype=tensor.dtype, shape=tensor.shape, path=path)
+        own = {"name": tensor.name, "dtype": tensor.dtype, "shape": tensor.shape}
+        yield ReplayedTensor(place=place, path=path, **own)
 
 
 def _judged(

@@ -10,6 +10,7 @@ from edgepack.records.base import Record
 class ReplayedTensor(Record):
     """A tensor of every invocation, as raw bytes in a file."""
 
+    name: str = Field("", description="in the signature, for APIs that name")
     place: int = Field(description="among the interpreter's inputs or outputs")
     dtype: str = Field(description="NumPy's name of what is stored, or string")
     shape: tuple[int, ...] = Field(description="of one invocation")
@@ -17,7 +18,7 @@ class ReplayedTensor(Record):
 
 
 class ReplayJob(Record):
-    """What a runtime's own Python is told to run."""
+    """What a runtime's own Python, or a browser, is told to run."""
 
     model: str = Field(description="path of the .tflite")
     count: int = Field(description="invocations")
@@ -28,12 +29,26 @@ class ReplayJob(Record):
 
 
 class ReplayAnswer(Record):
-    """What it reports: the last line that it prints."""
+    """What it reports: a Python in the last line that it prints."""
 
-    python: str
+    python: str = ""
+    browser: str = Field("", description="release of Chromium, where that ran it")
     loaded: bool = Field(description="the runtime made an interpreter, and allocated its tensors")
     reason: str = Field("", description="the runtime's own words, where something failed")
     seconds: tuple[float, ...] = Field((), description="of each invocation, after a first round")
+
+
+class PageOutput(Record):
+    """An output of one invocation, as a page of a browser got it."""
+
+    dtype: str = Field(description="the runtime's name of it")
+    shape: tuple[int, ...]
+
+
+class PageAnswer(ReplayAnswer):
+    """What a page reports, after it has posted the outputs."""
+
+    outputs: tuple[PageOutput, ...] = ()
 
 
 class RuntimeRun(Record):
@@ -41,7 +56,8 @@ class RuntimeRun(Record):
 
     variant: str
     runtime: str = Field(description="such as tflite-runtime==2.14.0")
-    python: str = ""
+    python: str = Field("", description="release of the Python that ran it")
+    browser: str = Field("", description="release of Chromium, where that ran it")
     loads: bool
     agrees: bool = Field(description="every output is within its tolerance of the recorded one")
     output: str = Field("", description="the one that is furthest beyond its tolerance, or nearest")

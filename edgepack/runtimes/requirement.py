@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Parsed
@@ -11,7 +12,11 @@ from packaging.version import Version
 
 from edgepack.errors import UsageError
 
-PACKAGES = ("ai-edge-litert", "tflite-runtime", "tensorflow", "tensorflow-cpu")
+Kind = Literal["python", "browser"]
+PYTHON = ("ai-edge-litert", "tflite-runtime", "tensorflow", "tensorflow-cpu")
+LITERTJS = "@litertjs/core"
+PLAIN = "litertjs"  # the same, for those who read requirements as Python does
+PACKAGES = (*PYTHON, LITERTJS)
 HINT = "Such as tflite-runtime==2.14.0 or ai-edge-litert==1.0.1."
 
 
@@ -20,7 +25,7 @@ class Requirement:
     """One release of one package.
 
     Args:
-        package: its name on the Python package index.
+        package: its name on the Python package index, or npm's.
         version: of the release.
     """
 
@@ -29,6 +34,16 @@ class Requirement:
 
     def __str__(self) -> str:
         return f"{self.package}=={self.version}"
+
+    @property
+    def kind(self) -> Kind:
+        """What runs it."""
+        return "browser" if self.package == LITERTJS else "python"
+
+    @property
+    def folder(self) -> str:
+        """The release as the name of a directory."""
+        return f"{self.package.removeprefix('@').replace('/', '-')}-{self.version}"
 
     @property
     def companions(self) -> tuple[str, ...]:
@@ -44,10 +59,11 @@ def parse(text: str) -> Requirement:
         UsageError: it does not, or of something that is no runtime.
     """
     try:
-        found = Parsed(text)
+        found = Parsed(_plain(text))
     except InvalidRequirement as error:
         raise UsageError(f"{text!r} is no requirement", hint=HINT) from error
-    name, pins = canonicalize_name(found.name), list(found.specifier)
+    plain, pins = canonicalize_name(found.name), list(found.specifier)
+    name = LITERTJS if plain == PLAIN else str(plain)
     if name not in PACKAGES:
         raise UsageError(f"{found.name} is no runtime known here", hint=_known())
     if len(pins) != 1 or pins[0].operator != "==" or pins[0].version.endswith("*"):
@@ -55,6 +71,11 @@ def parse(text: str) -> Requirement:
     if found.extras or found.marker or found.url:
         raise UsageError(f"{text!r} says more than a release", hint=HINT)
     return Requirement(name, pins[0].version)
+
+
+def _plain(text: str) -> str:
+    """Without what names of npm have, and Python's have not."""
+    return PLAIN + text.removeprefix(LITERTJS) if text.startswith(LITERTJS) else text
 
 
 def _known() -> str:

@@ -44,11 +44,11 @@ def run(python: Path, job: ReplayJob, directory: Path, environment: dict[str, st
             stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:
-        return _failed(f"no answer within {SECONDS:g} seconds")
+        return failed(f"no answer within {SECONDS:g} seconds")
     try:
         return ReplayAnswer.model_validate_json(done.stdout.splitlines()[-1])
     except (IndexError, ValidationError):
-        return _failed(_death(done.returncode, done.stderr))
+        return failed(death(done.returncode, done.stderr))
 
 
 def registered(python: Path) -> Versions:
@@ -64,11 +64,13 @@ def registered(python: Path) -> Versions:
     return {schema.operator(int(number)): versions for number, versions in found.items()}
 
 
-def _failed(reason: str) -> ReplayAnswer:
+def failed(reason: str) -> ReplayAnswer:
+    """The answer of a process that gave none."""
     return ReplayAnswer(python="", loaded=False, reason=reason)
 
 
-def _death(code: int, stderr: bytes) -> str:
+def death(code: int, stderr: bytes) -> str:
+    """How a process ended, with its last words."""
     if code < 0:
         return f"it died by {signal.Signals(-code).name}"
     said = stderr.decode(errors="replace").strip().splitlines()

@@ -210,3 +210,48 @@ def test_the_function_returns_what_does_not_hold(environments, bundle):
     assert found.runs[0].difference > found.runs[0].tolerance
     with pytest.raises(UsageError, match="no runtime is named"):
         package.runtime_matrix(bundle, [])
+
+
+OWN = """\
+extends = "linux"
+name = "board"
+runtimes = ["tflite-runtime==2.14.0", "ai-edge-litert==1.0.1"]
+"""
+
+
+def _build_for(edgepack, tmp_path, *variants):
+    (tmp_path / "board.toml").write_text(OWN)
+    chosen = [word for name in variants for word in ("--variant", name)]
+    target = ("--target", tmp_path / "board.toml", "--target", "linux")
+    done = edgepack(
+        "build", "--demo", "--output", tmp_path / "dist", "--vectors", "0", *target, *chosen
+    )
+    report = json.loads((tmp_path / "dist/report.json").read_bytes())
+    return done, report, {one["name"]: one for one in report["targets"]}
+
+
+def test_a_target_gets_nothing_that_its_runtimes_answer_otherwise(edgepack, environments, tmp_path):
+    done, report, targets = _build_for(edgepack, tmp_path, "float32", "dynamic", "int8")
+    assert done.returncode == 0, done.stderr
+    assert targets["board"]["variants"] == ["int8", "float32"]
+    assert targets["board"]["proven_on"] == ["tflite-runtime==2.14.0", "ai-edge-litert==1.0.1"]
+    reasons = {one["variant"]: one["reason"] for one in targets["board"]["passed_over"]}
+    assert reasons["dynamic"].startswith("on tflite-runtime==2.14.0 'scores' is off by 0.")
+    assert targets["linux"]["variants"] == ["int8", "dynamic", "float32"]
+    assert targets["linux"]["proven_on"] == []
+    runs = {one["variant"]: one["runs"] for one in report["evidence"]["variants"]}
+    assert {name: len(of) for name, of in runs.items()} == {"float32": 2, "dynamic": 2, "int8": 2}
+    bundle = tmp_path / "dist/digits-1.0.0.zip"
+    assert json.loads(edgepack("inspect", bundle, "--json").stdout)["attachments"] == []
+
+
+def test_a_target_whose_runtimes_take_nothing_ends_the_build_with_6(
+    edgepack, environments, tmp_path
+):
+    done, report, targets = _build_for(edgepack, tmp_path, "dynamic")
+    assert done.returncode == 6
+    assert targets["board"]["variants"] == []
+    assert "FAIL  target:board" in done.stdout
+    said = " ".join(done.stdout.split())
+    assert "dynamic: on tflite-runtime==2.14.0 'scores' is off by 0." in said
+    assert report["bundle"] is None

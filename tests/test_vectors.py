@@ -743,7 +743,8 @@ def build(tmp_path_factory):
         def members(count):
             told.clear()
             made = vectors.make(opened, plan, measured, count)
-            return made, [event.message for event in told if event.level == "warning"]
+            members = made.members if made else {}
+            return members, [event.message for event in told if event.level == "warning"]
 
         yield members
 

@@ -12,8 +12,8 @@ from edgepack.bundle import parts
 from edgepack.bundle.contents import write_bundle
 from edgepack.errors import UsageError
 from edgepack.files import write_atomic
-from edgepack.pipeline import baseline as releases
-from edgepack.pipeline import compose, measuring, releasing, sources
+from edgepack.pipeline import baseline as baselines
+from edgepack.pipeline import compose, measuring, proving, releasing, sources
 from edgepack.pipeline import plan as plans
 from edgepack.pipeline import vectors as golden
 from edgepack.pipeline.compose import Outcome
@@ -68,15 +68,17 @@ def build(request: Request) -> BuildResult:
             session.warn("model", remark)
         release = None
         if request.baseline:
-            release = releases.load(request.baseline, session.work / "baseline")
+            release = baselines.load(request.baseline, session.work / "baseline")
         sequence = releasing.sequence(settings, release)
         if doubt := releasing.doubt(sequence, release):
             session.warn("release", doubt)
         measured = measuring.measure(session, plan, release)
-        vectors = golden.make(session, plan, measured, settings.release.vectors)
+        count = settings.release.vectors
+        vectors = golden.make(session, plan, measured, count or proving.samples(plan))
+        measured = proving.prove(session, plan, measured, vectors)
     request.cache.prune()
     outcome = _judge(request, plan, measured, sequence)
-    return _deliver(request, outcome, epoch, vectors)
+    return _deliver(request, outcome, epoch, vectors.members if vectors and count else {})
 
 
 def _judge(request: Request, plan: Plan, measured: Measured, sequence: Sequence) -> Outcome:

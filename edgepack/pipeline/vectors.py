@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,26 @@ if TYPE_CHECKING:
 WAYS = (("default", 1), ("default", 2), ("builtin", 1), ("reference", 1))
 
 
-def make(session: Session, plan: Plan, measured: Measured, count: int) -> dict[str, bytes | Path]:
+@dataclass(frozen=True)
+class Vectors:
+    """What was recorded.
+
+    Args:
+        index: what is in which file.
+        directory: that the paths of the index start at.
+    """
+
+    index: VectorIndex
+    directory: Path
+
+    @property
+    def members(self) -> dict[str, bytes | Path]:
+        """Members of a bundle by name, the index among them."""
+        files = {path: self.directory / path for path in index.paths(self.index)}
+        return {sharing.INDEX: index.text(self.index), **files}
+
+
+def make(session: Session, plan: Plan, measured: Measured, count: int) -> Vectors | None:
     """Record `count` evaluation samples with the source's and every file's answers.
 
     Files that no runtime here can run have none. Where vectors would take more than
@@ -38,28 +58,27 @@ def make(session: Session, plan: Plan, measured: Measured, count: int) -> dict[s
         count: samples; 0 for no vectors.
 
     Returns:
-        Members of the bundle by name, the index among them; empty where there are none.
+        None where there are none.
     """
     built = [one for one in measured.built if not one.evidence.not_run]
     if not count or not built:
-        return {}
+        return None
     ground = _ground(session, plan, measured, built)
     count = _affordable(session, plan, ground, count)
     if not count:
-        return {}
+        return None
     found, directory = session.cache.stage(
         STAGE,
         _key(plan, ground, count),
         VectorIndex,
         lambda directory: recording.record(session, ground, count, directory),
     )
-    files = {path: directory / path for path in index.paths(found)}
-    if sum(path.stat().st_size for path in files.values()) > size.MOST_BYTES:
+    if sum((directory / path).stat().st_size for path in index.paths(found)) > size.MOST_BYTES:
         session.warn(STAGE, f"no vectors: a batch of {found.batch} samples is {size.TOO_MUCH}")
-        return {}
+        return None
     for doubt in index.doubts(found):
         session.warn(STAGE, doubt)
-    return {sharing.INDEX: index.text(found), **files}
+    return Vectors(found, directory)
 
 
 def _ground(session: Session, plan: Plan, measured: Measured, built: Sequence[Built]) -> Ground:

@@ -81,6 +81,12 @@ class RuntimeRun(Record):
         return f"{'fails on the samples' if self.loads else 'does not load'}: {self.reason}"
 
 
+class RuntimeRuns(Record):
+    """Files on releases, as the cache keeps them."""
+
+    runs: tuple[RuntimeRun, ...]
+
+
 class RuntimeMatrix(Record):
     """What `edgepack runtimes` found. Passed only if every file holds on every release."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import astuple
 from typing import TYPE_CHECKING
 
-from edgepack.report import figures, findings, rows, wording
+from edgepack.report import figures, findings, rows, shipping, wording
 from edgepack.report.markup import escape, folded, table
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def render(report: Report) -> str:
         table(astuple(rows.headings(report)), map(astuple, rows.rows(report)), texts=1),
         *_findings(report),
         *_baseline(report),
+        *_targets(report),
         *(findings.sections(report.findings) if report.findings else ()),
         _facts(report),
         *_details(report),
@@ -50,8 +51,14 @@ def _baseline(report: Report) -> Iterator[str]:
         yield table(rows.BASELINE_HEADINGS, lines)
 
 
+def _targets(report: Report) -> Iterator[str]:
+    if report.targets:
+        yield "**What each target gets**"
+        yield table(shipping.HEADINGS, shipping.lines(report), texts=len(shipping.HEADINGS))
+
+
 def _facts(report: Report) -> str:
-    """Bundle, targets, machine: one line each."""
+    """Bundle, machine: one line each."""
     return "\n".join(f"- {line}" for line in _fact_lines(report))
 
 
@@ -61,8 +68,6 @@ def _fact_lines(report: Report) -> Iterator[str]:
     else:
         size = figures.size(report.bundle.size_bytes)
         yield f"Bundle: {escape(report.bundle.path)}, {size}, SHA-256 `{report.bundle.sha256}`"
-    for target in report.targets:
-        yield f"Target {escape(target.name)}: {escape(', '.join(target.variants)) or 'none'}"
     yield f"Samples: {_samples(report)} of {escape(report.dataset.name)}"
     timed = [one.latency for one in report.evidence.variants if one.latency]
     if timed:

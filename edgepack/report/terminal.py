@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 from rich.text import Text
 
-from edgepack.report import figures, rows, search, wording
+from edgepack.report import figures, rows, search, shipping, wording
 from edgepack.report.tables import plain, table
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def _parts(report: Report) -> Iterator[RenderableType]:
     for one in report.evidence.variants:
         if said := one.not_run or one.note:
             yield Text(plain(f"note  {one.variant}: {said}"), "dim")
+    for said in shipping.sentences(report):
+        yield Text(plain(f"target  {said}"), "dim")
     if report.findings:
         yield from search.parts(report.findings)
     style = STYLES["pass" if report.verdict.passed else "fail"]

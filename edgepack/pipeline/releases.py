@@ -1,0 +1,151 @@
+"""Recorded vectors fed to files on releases of runtimes: loads or not, agrees or not, how fast."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+from edgepack.records.runtimes import ReplayedTensor, ReplayJob, RuntimeRun
+from edgepack.records.settings import Limits
+from edgepack.runtimes import runtime
+from edgepack.workers.environment import inherited
+from edgepack.workers.pool import WorkerPool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from edgepack.records.runtimes import ReplayAnswer
+    from edgepack.records.vectors import Differences, VariantVectors, VectorTensor
+    from edgepack.runtimes.environment import Environments
+    from edgepack.runtimes.requirement import Requirement
+    from edgepack.runtimes.runtime import Runtime
+
+FOLDER = "runtimes"  # of the cache
+FEWEST = 30  # invocations that a latency is the median of
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Files with what they were fed and answered.
+
+    Args:
+        root: directory that the vectors' paths start at.
+        count: invocations of each file.
+        models: paths by variant.
+        entries: vectors by variant.
+        scratch: directory for answers.
+    """
+
+    root: Path
+    count: int
+    models: Mapping[str, Path]
+    entries: Sequence[VariantVectors]
+    scratch: Path
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How files are run.
+
+    Args:
+        threads: of each interpreter.
+        jobs: how many run at a time; more than one disturbs latency.
+    """
+
+    threads: int = 1
+    jobs: int = 1
+
+
+def run(
+    recording: Recording, wanted: Sequence[Requirement], where: Environments, manner: Manner
+) -> tuple[RuntimeRun, ...]:
+    """Every file on every release.
+
+    Raises:
+        RuntimeInstallError: a release cannot be installed.
+        OutputError: an environment cannot be written.
+    """
+    with (
+        ThreadPoolExecutor(manner.jobs) as threads,
+        WorkerPool("comparison", 1, Limits(), recording.scratch / "log") as pool,
+    ):
+        made = threads.map(lambda one: runtime.prepared(one, where), wanted)
+        one = _One(recording, dict(zip(wanted, made, strict=True)), manner.threads, pool)
+        pairs = [(entry, release) for release in wanted for entry in recording.entries]
+        return tuple(threads.map(lambda pair: one.run(*pair), pairs))
+
+
+@dataclass(frozen=True)
+class _One:
+    """Runs one file on one release, and compares."""
+
+    found: Recording
+    runtimes: dict[Requirement, Runtime]
+    threads: int
+    pool: WorkerPool
+
+    def run(self, entry: VariantVectors, release: Requirement) -> RuntimeRun:
+        directory = self.found.scratch / release.folder / entry.variant
+        directory.mkdir(parents=True)
+        job = _job(entry, self.found, directory, self.threads)
+        variables = inherited(os.environ, ())
+        answer = self.runtimes[release].run(job, directory, variables)
+        run = RuntimeRun(
+            variant=entry.variant,
+            runtime=str(release),
+            python=answer.python,
+            browser=answer.browser,
+            loads=answer.loaded,
+            agrees=False,
+            reason=answer.reason,
+        )
+        if answer.reason:
+            return run
+        return _judged(run, entry, answer, self._compared(entry, job))
+
+    def _compared(self, entry: VariantVectors, job: ReplayJob) -> Differences:
+        from edgepack.vectors import recording  # imports NumPy
+
+        files = tuple(output.path for output in job.outputs)
+        root, count = str(self.found.root), self.found.count
+        return self.pool.submit(recording.compare_files, files, root, count, entry.outputs).result()
+
+
+def _job(entry: VariantVectors, found: Recording, directory: Path, threads: int) -> ReplayJob:
+    inputs = [str(found.root / tensor.path) for tensor in entry.inputs]
+    outputs = [str(directory / f"{number}.npy") for number in range(len(entry.outputs))]
+    return ReplayJob(
+        model=str(found.models[entry.variant]),
+        count=found.count,
+        threads=threads,
+        rounds=-(-FEWEST // found.count),
+        inputs=tuple(_tensors(entry.inputs, inputs)),
+        outputs=tuple(_tensors(entry.outputs, outputs)),
+    )
+
+
+def _tensors(tensors: Iterable[VectorTensor], paths: Iterable[str]) -> Iterator[ReplayedTensor]:
+    for number, (tensor, path) in enumerate(zip(tensors, paths, strict=True)):
+        place = number if tensor.place is None else tensor.place
+        own = {"name": tensor.name, "dtype": tensor.dtype, "shape": tensor.shape}
+        yield ReplayedTensor(place=place, path=path, **own)
+
+
+def _judged(
+    run: RuntimeRun, entry: VariantVectors, answer: ReplayAnswer, found: Differences
+) -> RuntimeRun:
+    pairs = list(zip(entry.outputs, found.largest, strict=True))
+    output, difference = max(pairs, key=lambda pair: pair[1] - pair[0].tolerance)
+    return run.model_copy(
+        update={
+            "agrees": difference <= output.tolerance,
+            "output": output.name,
+            "difference": difference,
+            "tolerance": output.tolerance,
+            "p50_ms": median(answer.seconds) * 1e3,
+        }
+    )

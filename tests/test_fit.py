@@ -1,0 +1,156 @@
+"""Files held against what target profiles ask, one objection at a time."""
+
+from __future__ import annotations
+
+import json
+
+import evidence_samples as samples
+import pytest
+import tflite_models
+
+from edgepack.compat.fit import fit
+from edgepack.records.micro import ArenaSize
+from edgepack.records.runtimes import RuntimeRun
+from edgepack.records.target import Candidate
+from edgepack.records.tensors import OpUse
+
+RUNTIME = "tflite-runtime==2.14.0"
+
+
+def run(**changes):
+    given = RuntimeRun(variant="int8", runtime=RUNTIME, loads=True, agrees=True)
+    return given.model_copy(update=changes)
+
+
+def candidate(facts=None, **changes):
+    evidence = samples.evidence(samples.variant())
+    given = Candidate(variant="int8", facts=samples.files(evidence, **(facts or {}))["int8"])
+    return given.model_copy(update=changes)
+
+
+CUSTOM = (OpUse(name="FlexErf", custom=True, count=1), OpUse(name="CONV_2D", version=3, count=1))
+
+
+@pytest.mark.parametrize(
+    ("asks", "facts", "known", "kind", "says"),
+    [
+        ({"precisions": ("float32",)}, {}, {}, "precision", "precision is int8, not float32"),
+        ({"input_dtypes": ("uint8",)}, {}, {}, "dtype", "input 'image' is int8, not uint8"),
+        ({"output_dtypes": ("uint8",)}, {}, {}, "dtype", "output 'scores' is int8, not uint8"),
+        ({"weight_dtypes": ("int8",)}, {}, {}, "dtype", "constants are int32, not int8"),
+        ({"static_shapes": True}, {"open_tensors": 2}, {}, "shape", "2 tensors have a dimension"),
+        ({"integer_only": True}, {"float_ops": ("EXP",)}, {}, "float", "EXP computes in float"),
+        ({"custom_operators": False}, {"ops": CUSTOM}, {}, "operator", "along: FlexErf"),
+        ({"operators": {"SOFTMAX": 0}}, {}, {}, "operator", "the platform has no CONV_2D"),
+        (
+            {"operators": {"SOFTMAX": 1, "CONV_2D": 2}},
+            {},
+            {},
+            "operator",
+            "CONV_2D is of version 3, and the platform has it up to 2",
+        ),
+        ({"max_size_bytes": 10}, {}, {}, "size", "60000 bytes are more than 10"),
+        ({"max_memory_bytes": 10}, {}, {"memory_bytes": 11}, "memory", "more than 10 bytes"),
+        (
+            {"max_arena_bytes": 10},
+            {},
+            {"arena": ArenaSize(bytes=11, method="estimated")},
+            "arena",
+            "11 bytes of tensor arena (estimated) are more than 10",
+        ),
+        (
+            {"runtimes": (RUNTIME,)},
+            {},
+            {"runs": (run(loads=False, reason="no op"),)},
+            "run",
+            f"on {RUNTIME} does not load: no op",
+        ),
+        (
+            {"runtimes": (RUNTIME,)},
+            {},
+            {"runs": (run(agrees=False, output="y", difference=3.0, tolerance=1.0),)},
+            "run",
+            f"on {RUNTIME} 'y' is off by 3, and 1 is allowed",
+        ),
+    ],
+)
+def test_each_thing_that_is_asked_has_its_objection(asks, facts, known, kind, says):
+    found = fit(samples.target(**asks), candidate(facts, **known))
+    assert not found.fits
+    (objection,) = found.objections
+    assert objection.kind == kind
+    assert says in str(objection)
+    asked_nothing = fit(samples.target(), candidate(facts, **known))
+    assert asked_nothing.fits, asked_nothing
+
+
+@pytest.mark.parametrize(
+    ("asks", "facts", "known"),
+    [
+        ({"weight_dtypes": ("int8", "int32")}, {}, {}),
+        ({"static_shapes": True, "integer_only": True, "custom_operators": False}, {}, {}),
+        ({"operators": {"SOFTMAX": 1, "CONV_2D": 3}}, {}, {}),
+        ({"operators": {"SOFTMAX": 0, "CONV_2D": 0}}, {"ops": CUSTOM}, {}),
+        ({"max_size_bytes": 60_000, "max_memory_bytes": 9}, {}, {"memory_bytes": 9}),
+        ({"max_arena_bytes": 9}, {}, {"arena": ArenaSize(bytes=9, method="measured")}),
+        ({"runtimes": (RUNTIME,)}, {}, {"runs": (run(), run(runtime="another==1", loads=False))}),
+    ],
+)
+def test_what_is_within_what_is_asked_fits(asks, facts, known):
+    found = fit(samples.target(**asks), candidate(facts, **known))
+    assert (found.objections, found.unchecked) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("asks", "says"),
+    [
+        ({"max_memory_bytes": 9}, "peak memory was not measured"),
+        ({"max_arena_bytes": 9}, "the tensor arena is not known"),
+        ({"runtimes": (RUNTIME,)}, f"it was not run on {RUNTIME}"),
+    ],
+)
+def test_what_nothing_tells_is_said(asks, says):
+    found = fit(samples.target(**asks), candidate())
+    assert found.fits
+    (doubt,) = found.unchecked
+    assert says in doubt
+
+
+def _check(edgepack, path, *options):
+    done = edgepack("targets", "check", path, *options, "--json")
+    fits = json.loads(done.stdout)["fits"]
+    return done, {(one["target"], one["variant"]): one for one in fits}
+
+
+def test_a_file_is_held_against_every_built_in_profile(edgepack, tmp_path):
+    (tmp_path / "plain.tflite").write_bytes(tflite_models.PLAIN)
+    done, found = _check(edgepack, tmp_path / "plain.tflite")
+    assert done.returncode == 0, done.stderr
+    listed = json.loads(edgepack("targets", "--json").stdout)
+    assert found.keys() == {(one["name"], "plain") for one in listed}
+    assert found["linux", "plain"]["objections"] == []
+
+
+def test_a_target_that_was_named_and_takes_nothing_is_an_error(edgepack, tmp_path):
+    (tmp_path / "plain.tflite").write_bytes(tflite_models.PLAIN)
+    own = 'extends = "android"\nname = "tiny"\nmax_size_bytes = 10\n'
+    (tmp_path / "tiny.toml").write_text(own)
+    asked = ("--target", tmp_path / "tiny.toml", "--target", "android")
+    done = edgepack("targets", "check", tmp_path / "plain.tflite", *asked)
+    assert done.returncode == 6
+    assert "error[incompatible]" in done.stderr
+    assert "nothing here is for tiny" in done.stderr
+    assert "bytes are more than 10" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("absent.tflite", "usage"), ("notes.txt", ""), ("saved_model", "usage")]
+)
+def test_what_is_no_file_for_a_device_is_refused(edgepack, tmp_path, name, says):
+    (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "saved_model").mkdir()
+    (tmp_path / "saved_model/saved_model.pb").write_bytes(b"")
+    done = edgepack("targets", "check", tmp_path / name)
+    assert done.returncode == 2, done.stderr
+    assert f"error[{says}" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -98,7 +98,7 @@ def test_inspect_says_from_which_releases_on(edgepack, tmp_path):
         ("com.google.ai.edge.litert:litert", "2.1.6", "pass", "int8"),
         ("com.google.ai.edge.litert:litert", "", "pass", "int8"),
         ("org.tensorflow:tensorflow-lite", "2.16.1", "fail", "that was tried has ADD version 6"),
-        ("of.somebody:else", "1.0", "inconclusive", "of of.somebody:else no release was asked"),
+        ("of.somebody:else", "1.0", "inconclusive", "no release of of.somebody:else was asked"),
         ("of.somebody:else", "", "pass", "int8"),
     ],
 )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgepack.records.tensors import OpUse, Tensor
 
 SHOWN = 5  # of what may be many
+FLOAT_IO = "the variant int8-float-io takes and gives float32"
 
 
 def fit(target: Target, one: Candidate) -> TargetFit:
@@ -56,7 +57,8 @@ def _ports(kind: str, tensors: Sequence[Tensor], accepted: tuple[str, ...]) -> I
     for tensor in tensors:
         if accepted and tensor.dtype not in accepted:
             what = f"{kind} {tensor.name!r} is {tensor.dtype}, not {_either(accepted)}"
-            yield Objection(kind="dtype", what=what)
+            floats = tensor.quantization is not None and "float32" in accepted
+            yield Objection(kind="dtype", what=what, change=FLOAT_IO if floats else "")
 
 
 def _computing(target: Target, facts: TFLiteFacts) -> Iterator[Objection]:

@@ -29,7 +29,7 @@ def unchecked(need: RuntimeNeed | None, found: tuple[LeastRelease, ...]) -> str:
     """Why releases say nothing of a file; nothing where they do."""
     if need is None or not (need.least_version or need.below_version) or any(_of(need, found)):
         return ""
-    return f"of {need.artifact} no release was asked which operators it has"
+    return f"no release of {need.artifact} was asked which operators it has"
 
 
 def _of(need: RuntimeNeed, found: tuple[LeastRelease, ...]) -> Iterator[LeastRelease]:

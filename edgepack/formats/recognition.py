@@ -38,7 +38,11 @@ def recognise(path: Path) -> Format:
 def _nothing(path: Path) -> UsageError:
     if path.exists():
         return UsageError("is neither a file nor a directory", where=path)
-    return UsageError("there is no such path", where=path, hint="Check model.path (--model).")
+    return UsageError(
+        "there is no such path",
+        where=path,
+        hint="Check the path (of a build: model.path, --model).",
+    )
 
 
 def refuse(found: Format) -> EdgepackError:

@@ -52,7 +52,11 @@ def locate(path: Path) -> Location:
         VersionsError: there is no telling which version, or which of several models, is meant.
     """
     if not path.exists():
-        raise UsageError("there is no such path", where=path, hint="Check model.path (--model).")
+        raise UsageError(
+            "there is no such path",
+            where=path,
+            hint="Check the path (of a build: model.path, --model).",
+        )
     if not path.is_dir():
         raise FormatError("is a file, not a SavedModel directory", where=path, hint=_whose(path))
     versions = _versions(path)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edgepack.runtimes.runtime import Runtime
 
 FOLDER = "runtimes"  # of the cache
+INSTALLS = 4  # at a time: they wait for the network
 FEWEST = 30  # invocations that a latency is the median of
 
 
@@ -69,12 +70,14 @@ def run(
         RuntimeInstallError: a release cannot be installed.
         OutputError: an environment cannot be written.
     """
+    with ThreadPoolExecutor(INSTALLS) as threads:
+        made = threads.map(lambda one: runtime.prepared(one, where), wanted)
+        installed = dict(zip(wanted, made, strict=True))
     with (
         ThreadPoolExecutor(manner.jobs) as threads,
         WorkerPool("comparison", 1, Limits(), recording.scratch / "log") as pool,
     ):
-        made = threads.map(lambda one: runtime.prepared(one, where), wanted)
-        one = _One(recording, dict(zip(wanted, made, strict=True)), manner.threads, pool)
+        one = _One(recording, installed, manner.threads, pool)
         pairs = [(entry, release) for release in wanted for entry in recording.entries]
         return tuple(threads.map(lambda pair: one.run(*pair), pairs))
 

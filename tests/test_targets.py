@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import tomllib
+from datetime import date
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from edgepack import targets
 from edgepack.errors import ConfigError
-from edgepack.records.facts import Precision
+from edgepack.records.target import Platform
+from edgepack.tflite import schema
+
+ROOT = Path(__file__).resolve().parents[1]
+KNOWN = ", ".join(targets.names())
 
 OWN = """\
 name = "watch"
@@ -18,25 +25,53 @@ precisions = ["int8"]
 """
 
 
-def test_android_ios_and_linux_are_built_in():
-    assert targets.names() == ("android", "ios", "linux")
+# What a figure is: each that a profile states itself has a source.
+FIGURES = (
+    "input_dtypes",
+    "output_dtypes",
+    "weight_dtypes",
+    "static_shapes",
+    "integer_only",
+    "custom_operators",
+    "max_size_bytes",
+    "max_memory_bytes",
+    "max_arena_bytes",
+    "operators",
+    "delegates",
+    "precisions",
+    "runtime.least_version",
+    "runtime.below_version",
+    "os.least_version",
+)
 
 
-def test_each_built_in_profile_has_its_files_name_and_something_for_every_model():
-    for target in targets.load_all():
-        assert targets.load(target.name) == target
-        assert target.description
-        assert target.max_size_bytes > 10_000_000
-        assert {"int8", "float32"} <= set(target.precisions) <= set(get_args(Precision))
-        for dtypes in (target.input_dtypes, target.output_dtypes):
-            assert not dtypes or {"float32", "uint8"} <= set(dtypes)
+def test_every_kind_of_device_has_a_built_in_profile():
+    assert {target.platform for target in targets.load_all()} == set(get_args(Platform))
+
+
+@pytest.mark.parametrize("name", targets.names())
+def test_each_built_in_profile_says_what_it_is_and_where_its_figures_are_from(name):
+    target = targets.load(name)
+    assert (target.name, target.extends == name) == (name, False)
+    assert target.description
+    assert target.packaging
+    assert set(target.operators) <= set(schema.OPERATORS)
+    own = tomllib.loads((ROOT / f"targets/{name}.toml").read_text())
+    stated = {key for key in FIGURES if _states(own, key)}
+    assert stated <= own["sources"].keys(), "a figure has no source"
+    assert all(date.fromisoformat(one.read) for one in target.sources.values())
+
+
+def _states(profile, key):
+    table, _, inner = key.partition(".")
+    return inner in profile.get(table, {}) if inner else table in profile
 
 
 @pytest.mark.parametrize(
     ("name", "says"),
     [
         ("andriod", 'no target is called "andriod"; did you mean "android"?'),
-        ("toaster", "known: android, ios, linux"),
+        ("toaster", f"known: {KNOWN}"),
         ("", 'no target is called ""'),
         ("..", 'no target is called ".."'),
     ],
@@ -45,7 +80,7 @@ def test_an_unknown_name_lists_the_known_ones(name, says):
     with pytest.raises(ConfigError) as caught:
         targets.load(name)
     assert says in str(caught.value)
-    assert "android, ios, linux" in str(caught.value)
+    assert KNOWN in str(caught.value)
 
 
 def test_a_profile_of_ones_own_is_a_path(tmp_path, monkeypatch):
@@ -97,6 +132,7 @@ least_version = "1.1.0"
 """
     android, found = targets.load("android"), targets.load(_own(tmp_path, own))
     changed = {"name", "extends", "max_size_bytes", "input_dtypes", "runtime", "sources"}
+    assert {"max_memory_bytes", "os.least_version"} & found.sources.keys()
     assert found.model_dump(exclude=changed) == android.model_dump(exclude=changed)
     assert (found.name, found.max_size_bytes, found.input_dtypes) == (
         "watch",

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 def listed(found: Iterable[Target]) -> Table:
     """Target profiles, one a row."""
-    table = grid("target", "runs on", "runtime", "precisions, best first")
+    table = grid("target", "runtime", "releases", "best")
     for one in found:
-        row(table, one.name, _system(one), _runtime(one.runtime), " ".join(one.precisions))
+        artifact = one.runtime.artifact if one.runtime else ""
+        row(table, one.name, artifact, _releases(one.runtime), one.precisions[0])
     return table
 
 
@@ -64,10 +65,16 @@ def _system(one: Target) -> str:
 def _runtime(need: RuntimeNeed | None) -> str:
     if need is None:
         return ""
+    api = f"({need.api})" * bool(need.api)
+    return " ".join(filter(None, (need.artifact, _releases(need), api)))
+
+
+def _releases(need: RuntimeNeed | None) -> str:
+    if need is None:
+        return ""
     least = f"from {need.least_version}" * bool(need.least_version)
     below = f"below {need.below_version}" * bool(need.below_version)
-    api = f"({need.api})" * bool(need.api)
-    return " ".join(filter(None, (need.artifact, least, below, api)))
+    return " ".join(filter(None, (least, below)))
 
 
 def _refused(one: Target) -> Iterator[str]:

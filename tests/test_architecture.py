@@ -26,8 +26,8 @@ READERS = {"savedmodel", "tflite"}
 STAGES = (
     LEAVES
     | READERS
-    | {"bundle", "cache", "compat", "config", "contract", "datasets", "engines"}
-    | {"foresight", "formats"}
+    | {"bundle", "cache", "compat", "config", "contract", "datasets", "delegates", "edgetpu"}
+    | {"engines", "foresight", "formats"}
     | {
         "gate",
         "inspection",
@@ -49,6 +49,8 @@ MAY_SEE: dict[str, set[str]] = {
     "builtin": BASE | {"files"},
     "labels": {"errors"},
     "compat": BASE | {"tomlfile"},
+    "delegates": BASE | {"tflite", "tomlfile"},
+    "edgetpu": BASE | {"delegates", "files", "tflite"},
     "runtimes": BASE | {"tflite"},
     "config": LEAVES | READERS | {"targets"},
     "schemas": LEAVES | {"config", "datasets", "targets"},

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import mmap
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from edgepack.errors import UsageError
 from edgepack.records.facts import TFLiteFacts
 from edgepack.records.tensors import OpUse, Signature, Tensor
-from edgepack.tflite import schema
+from edgepack.tflite import mapped, schema
 from edgepack.tflite.flatbuffer import CorruptError, refuse, root
 from edgepack.tflite.graph import graphs
 from edgepack.tflite.kernels import kernels
@@ -36,15 +34,7 @@ def read(path: Path) -> TFLiteFacts:
         UsageError: it is not there or not readable.
         ModelError: it is not a whole .tflite.
     """
-    try:
-        with path.open("rb") as file:
-            if not path.stat().st_size:
-                raise refuse(str(path), CorruptError("it is empty"))
-            # closed with the last view of it, which an error's traceback may hold
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return parse(memoryview(mapped), str(path))
-    except OSError as error:
-        raise UsageError(f"cannot be read: {error.strerror}", where=path) from error
+    return parse(mapped.view(path), str(path))
 
 
 def parse(data: bytes | memoryview, path: str) -> TFLiteFacts:

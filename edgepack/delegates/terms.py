@@ -79,6 +79,14 @@ def _ranks(
     for tensor in chain(inputs, outputs):
         if tensor and limits and _rank(tensor) > min(limits):
             yield f"rank {_rank(tensor)}; it takes {min(limits)} at most"
+        if tensor and delegate.dimensions is not None and not tensor.constant:
+            yield from _outer(tensor, delegate.dimensions)
+
+
+def _outer(tensor: GraphTensor, inner: int) -> Iterator[str]:
+    shape = tensor.shape or ()
+    if any(size > 1 for size in shape[: max(len(shape) - inner, 0)]):
+        yield f"above 1 outside of the {inner} innermost dimensions"
 
 
 def _rank(tensor: GraphTensor) -> int:

@@ -51,6 +51,9 @@ class Delegate(Record):
     )
     types: Types = Field(description="element types that it takes; any when empty")
     most_rank: int | None = Field(None, description="of any tensor")
+    dimensions: int | None = Field(
+        None, description="how many of the innermost may be above 1, of tensors but constants"
+    )
     most_partitions: int | None = Field(None, description="by its defaults; the largest are taken")
     least_nodes: int = Field(1, description="of a partition, by its defaults")
     float16_weights: bool = Field(

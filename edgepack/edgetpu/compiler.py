@@ -6,7 +6,6 @@ how to get it. That it fails or hangs is an answer, and no error.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
@@ -137,12 +136,12 @@ def _run(program: str, directory: Path, seconds: float) -> tuple[int | None, str
 def _waited(started: subprocess.Popen[bytes], seconds: float) -> int | None:
     try:
         return started.wait(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        return None
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(started.pid, signal.SIGKILL)
+    except BaseException as error:
+        os.killpg(started.pid, signal.SIGKILL)  # it was not waited for: the group is there
         started.wait()
+        if isinstance(error, subprocess.TimeoutExpired):
+            return None
+        raise
 
 
 def _text(printed: Path) -> str:

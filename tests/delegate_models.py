@@ -44,3 +44,18 @@ def delegated(data):
     nodes = interpreter._get_ops_details()
     pieces = (node for node in nodes if node["op_name"] == "DELEGATE")
     return [(sorted(map(int, n["inputs"])), sorted(map(int, n["outputs"]))) for n in pieces]
+
+
+def members(graph, piece):
+    """The nodes that give what a piece gives, back to what it reads."""
+    reads, todo = piece
+    makers = {index: place for place, n in enumerate(graph.operators) for index in n.outputs}
+    found = set()
+    while todo:
+        index, *todo = todo
+        maker = makers.get(index)
+        if index in reads or maker is None or maker in found:
+            continue
+        found.add(maker)
+        todo += [i for i in graph.operators[maker].inputs if i >= 0]
+    return found

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import delegate_models as models
 import pytest
@@ -16,9 +18,14 @@ from edgepack.delegates import lists
 from edgepack.delegates.fit import BEHIND, ELSEWHERE, HALVES, fit
 from edgepack.delegates.partitions import gathered, runs
 from edgepack.errors import ConfigError, ModelError, UsageError
+from edgepack.records.settings import Limits
 from edgepack.report import delegates as report
 from edgepack.targets import DTYPES
 from edgepack.tflite import schema, subgraphs
+from edgepack.workers.pool import WorkerPool
+
+HERE = Path(__file__).parent
+DIGITS = HERE.parent / "calibration" / "digits" / "saved_model"
 
 OUTSIDE = "above 1 outside of the 3 innermost dimensions"
 
@@ -95,6 +102,36 @@ def test_pieces_are_those_that_an_interpreter_makes(operators):
     (graph,) = graphs(data)
     taken = {place for place, (name, _, _) in enumerate(operators) if name != LEFT}
     assert [edges(graph, piece) for piece in gathered(graph, taken)] == models.delegated(data)
+
+
+@pytest.fixture(scope="session")
+def converted(tmp_path_factory):
+    """The embedded model in every mode of the converter."""
+    directory = tmp_path_factory.mktemp("converted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(HERE), prepend=os.pathsep)
+        with WorkerPool("TensorFlow", 1, Limits(), directory / "tensorflow.log") as pool:
+            pool.submit(made.convert_all, str(DIGITS), directory).result()
+    return {path.stem: path for path in directory.glob("*.tflite")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", made.CONVERTED)
+def test_pieces_of_a_real_file_are_those_that_an_interpreter_makes(converted, mode):
+    data = converted[mode].read_bytes()
+    graph, *_ = graphs(data)
+    expected = [models.members(graph, piece) for piece in models.delegated(data)]
+    assert bool(expected) == (mode != "int16x8")  # of which XNNPACK takes nothing
+    found = gathered(graph, set().union(*expected))
+    assert [set(piece) for piece in found] == expected
+
+
+@pytest.mark.slow
+def test_the_embedded_model_as_docs_say(converted):
+    on_gpu = fitted(converted["float32"].read_bytes(), "gpu")
+    on_nnapi = fitted(converted["int8-float-io"].read_bytes(), "nnapi")
+    assert (on_gpu.delegated, on_gpu.nodes, on_gpu.partitions) == (5, 11, 1)
+    assert (on_nnapi.delegated, on_nnapi.nodes, on_nnapi.partitions) == (10, 13, 3)
 
 
 def test_branches_share_a_piece_though_another_node_stands_between():

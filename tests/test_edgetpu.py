@@ -168,13 +168,14 @@ def test_a_float_model_is_not_for_it(tmp_path):
 
 
 @pytest.mark.parametrize("open_by", ["shape_signature", "shape"])
-def test_an_open_dimension_is_not_for_it(tmp_path, open_by):
+def test_an_open_dimension_is_said(tmp_path, open_by):
     path = tmp_path / "a.tflite"
     fields = {"shapeSignature": [-1, 4]} if open_by == "shape_signature" else {"shape": (-1, 4)}
     path.write_bytes(chain("TANH", dtype="int8", quantization=SCALE, **fields))
     found = fit(path)
-    assert (found.mapped, found.static) == (0, False)
-    assert found.faults == ("t0 has a dimension that is open; the compiler takes static shapes",)
+    assert (found.mapped, found.static) == (1, False)
+    assert found.faults == ("t0 has an open dimension, and Coral asks for static shapes",)
+    assert "asks for static shapes; it was not compiled" in report.edgetpu({"int8": found})
 
 
 def test_a_file_larger_than_the_chip_is_said(tmp_path):

@@ -52,7 +52,6 @@ def fit(path: Path, into: Path | None = None, *, seconds: float = compiler.SECON
 def _read(path: Path) -> EdgeTpuFit:
     graphs = subgraphs.read(path)
     found = delegates.fit(graphs, lists.load(NAME))
-    faults = tuple(_faults(graphs))
     size = path.stat().st_size
     return EdgeTpuFit(
         path=str(path),
@@ -60,9 +59,9 @@ def _read(path: Path) -> EdgeTpuFit:
         static=not any(_is_open(tensor) for tensor in _touched(graphs)),
         inputs=_types(graphs[:1], "inputs"),
         outputs=_types(graphs[:1], "outputs"),
-        faults=faults,
+        faults=tuple(_faults(graphs)),
         operators=found.nodes,
-        mapped=0 if faults else found.delegated,
+        mapped=found.delegated,
         unsupported=found.fallback,
         unchecked=found.unchecked,
         size_bytes=size,
@@ -72,12 +71,12 @@ def _read(path: Path) -> EdgeTpuFit:
 
 
 def _faults(graphs: Sequence[Graph]) -> Iterator[str]:
-    """What stops the compiler before it maps anything."""
+    """What Coral asks of every model, and this one is not."""
     if not any(_is_quantized(graph) for graph in graphs[:1]):
         yield NOT_QUANTIZED
     opened = next(filter(_is_open, _touched(graphs)), None)
     if opened:
-        yield f"{opened.name} has a dimension that is open; the compiler takes static shapes"
+        yield f"{opened.name} has an open dimension, and Coral asks for static shapes"
 
 
 def _is_quantized(graph: Graph) -> bool:

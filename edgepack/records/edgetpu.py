@@ -50,12 +50,10 @@ class EdgeTpuFit(Record):
     inputs: tuple[str, ...] = Field(description="element types")
     outputs: tuple[str, ...] = Field(description="element types")
     faults: tuple[str, ...] = Field(
-        description="what keeps the compiler from taking the file, in sentences; none: nothing"
+        description="what goes against Coral's requirements of any model, in sentences"
     )
     operators: int = Field(ge=0, description="how many there are, in all subgraphs")
-    mapped: int = Field(
-        ge=0, description="how many come before the first unsupported one; none with faults"
-    )
+    mapped: int = Field(ge=0, description="how many come before the first unsupported one")
     unsupported: tuple[Fallback, ...] = Field(
         description="operators that are left, as the published list has it"
     )

@@ -77,5 +77,5 @@ def line(fit: EdgeTpuFit) -> str:
         done = fit.compiled
         return f"{done.mapped} of {done.total} mapped by edgetpu_compiler {done.version}"
     counted = f"{fit.mapped} of {fit.operators} before the first unsupported one, by its list"
-    said = "; ".join(fit.faults) or counted
-    return f"{said}; {fit.not_compiled.why}" if fit.not_compiled else said
+    why = (fit.not_compiled.why,) if fit.not_compiled else ()
+    return "; ".join((counted, *fit.faults, *why))

@@ -54,7 +54,7 @@ MAY_SEE: dict[str, set[str]] = {
     "runtimes": BASE | {"tflite"},
     "config": LEAVES | READERS | {"targets"},
     "schemas": LEAVES | {"config", "datasets", "targets"},
-    "targets": LEAVES,
+    "targets": LEAVES | {"delegates"},
     "datasets": LEAVES,
     "savedmodel": BASE | {"files"},
     "tflite": BASE | {"files"},

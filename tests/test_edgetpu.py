@@ -188,7 +188,7 @@ def test_a_file_larger_than_the_chip_is_said(tmp_path):
 def test_what_is_no_model_is_an_error(tmp_path):
     (tmp_path / "a.tflite").write_bytes(b"nothing")
     with pytest.raises(ModelError):
-        fit(tmp_path / "a.tflite", tmp_path)
+        fit(tmp_path / "a.tflite", tmp_path / "net_edgetpu.tflite")
     with pytest.raises(UsageError):
         fit(tmp_path / "none.tflite")
 
@@ -198,7 +198,7 @@ def test_what_is_no_model_is_an_error(tmp_path):
 
 def test_an_absent_compiler_is_said(model, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    found = fit(model, tmp_path / "out")
+    found = fit(model, tmp_path / "out" / "net_edgetpu.tflite")
     assert found.compiled is None
     assert found.not_compiled == compiler.ABSENT
     assert "edgetpu_compiler is not on PATH" in found.not_compiled.why
@@ -209,7 +209,7 @@ def test_an_absent_compiler_is_said(model, tmp_path, monkeypatch):
 
 def test_what_the_compiler_says_is_kept(model, tmp_path, stand_in):
     stand_in(ALL_MAPPED)
-    found = fit(model, tmp_path / "out")
+    found = fit(model, tmp_path / "out" / "net_edgetpu.tflite")
     done = found.compiled
     assert found.not_compiled is None
     assert done.version == "16.0.384591198"
@@ -223,7 +223,7 @@ def test_what_the_compiler_says_is_kept(model, tmp_path, stand_in):
 
 def test_each_status_is_kept(model, tmp_path, stand_in):
     stand_in(SOME_MAPPED)
-    done = fit(model, tmp_path).compiled
+    done = fit(model, tmp_path / "net_edgetpu.tflite").compiled
     assert (done.mapped, done.total) == (7, 21)
     kept = [(one.operator, one.count, one.mapped) for one in done.operators]
     assert kept == [
@@ -239,7 +239,7 @@ def test_each_status_is_kept(model, tmp_path, stand_in):
 def test_a_new_file_takes_the_place_of_an_old_one(model, tmp_path, stand_in):
     (tmp_path / "net_edgetpu.tflite").write_bytes(b"of another day")
     stand_in(ALL_MAPPED)
-    assert fit(model, tmp_path).compiled.sha256 == sha256_bytes(COMPILED)
+    assert fit(model, tmp_path / "net_edgetpu.tflite").compiled.sha256 == sha256_bytes(COMPILED)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_a_failure_is_an_answer(model, tmp_path, stand_in, behaviour, why):
     old = tmp_path / "net_edgetpu.tflite"
     old.write_bytes(b"of another day")
     stand_in(**behaviour)
-    found = fit(model, tmp_path)
+    found = fit(model, tmp_path / "net_edgetpu.tflite")
     assert found.compiled is None
     assert why in found.not_compiled.why
     assert found.mapped == 2
@@ -271,7 +271,7 @@ def test_a_failure_is_an_answer(model, tmp_path, stand_in, behaviour, why):
 
 def test_the_version_of_a_compiler_that_failed_is_kept(model, tmp_path, stand_in):
     stand_in(FAILED, writes=None)
-    kept = fit(model, tmp_path).not_compiled
+    kept = fit(model, tmp_path / "net_edgetpu.tflite").not_compiled
     assert (kept.version, kept.log) == ("16.0.384591198", FAILED)
 
 
@@ -281,7 +281,7 @@ def test_a_compiler_that_hangs_is_stopped_with_its_child(model, tmp_path, stand_
     child = f"import time; time.sleep(2); open({str(mark)!r}, 'w')"
     stand_in(HEAD, then=f"CHILD = {child!r}\n{sleeper}")
     begin = time.monotonic()
-    found = fit(model, tmp_path, seconds=1)
+    found = fit(model, tmp_path / "net_edgetpu.tflite", seconds=1)
     assert found.not_compiled.why == "edgetpu_compiler did not end within 1 seconds"
     assert found.not_compiled.version == "16.0.384591198"
     assert time.monotonic() - begin < 30
@@ -291,14 +291,14 @@ def test_a_compiler_that_hangs_is_stopped_with_its_child(model, tmp_path, stand_
 
 def test_a_program_that_cannot_run_is_an_answer(model, tmp_path, stand_in):
     stand_in().write_text("#!/no/such/interpreter\n", encoding="utf-8")
-    assert "it cannot be run: " in fit(model, tmp_path).not_compiled.why
+    assert "it cannot be run: " in fit(model, tmp_path / "net_edgetpu.tflite").not_compiled.why
 
 
 def test_a_directory_that_cannot_be_written_is_an_error(model, tmp_path, stand_in):
     stand_in(ALL_MAPPED)
     (tmp_path / "out").write_text("a file", encoding="utf-8")
     with pytest.raises(OutputError):
-        fit(model, tmp_path / "out")
+        fit(model, tmp_path / "out" / "net_edgetpu.tflite")
 
 
 # its log
@@ -331,5 +331,5 @@ def test_any_text_is_read(text):
 
 def test_records_survive_json(model, tmp_path, stand_in):
     stand_in(SOME_MAPPED)
-    done = fit(model, tmp_path).compiled
+    done = fit(model, tmp_path / "net_edgetpu.tflite").compiled
     assert EdgeTpuCompiled.model_validate_json(done.model_dump_json()) == done

@@ -9,6 +9,8 @@ import pytest
 import tflite_models
 
 from edgepack.compat.fit import fit
+from edgepack.edgetpu.fit import fit as edgetpu
+from edgepack.records.edgetpu import NotCompiled
 from edgepack.records.micro import ArenaSize
 from edgepack.records.runtimes import RuntimeRun
 from edgepack.records.target import Candidate
@@ -154,3 +156,14 @@ def test_what_is_no_file_for_a_device_is_refused(edgepack, tmp_path, name, says)
     assert done.returncode == 2, done.stderr
     assert f"error[{says}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_device_s_own_compiler_has_the_last_word(tmp_path):
+    (tmp_path / "plain.tflite").write_bytes(tflite_models.PLAIN)
+    known = edgetpu(tmp_path / "plain.tflite")
+    refused = NotCompiled(why="edgetpu_compiler ended with code 1: no", version="16.0", log="no")
+    ran = candidate(edgetpu=known.model_copy(update={"not_compiled": refused}))
+    (objection,) = fit(samples.target(platform="edgetpu"), ran).objections
+    assert "ended with code 1" in objection.what
+    assert fit(samples.target(), ran).fits
+    assert fit(samples.target(platform="edgetpu"), candidate(edgetpu=known)).fits

@@ -30,23 +30,32 @@ def fit(target: Target, one: Candidate) -> TargetFit:
 
 
 def _objections(target: Target, one: Candidate) -> Iterator[Objection]:
+    if one.facts.precision not in target.precisions:  # all else would follow from it
+        what = f"precision is {one.facts.precision}, not {_either(target.precisions)}"
+        yield Objection(kind="precision", what=what)
+        return
     yield from _types(target, one.facts)
     yield from _computing(target, one.facts)
     yield from _operators(target, one.facts)
     yield from releases.objections(target.runtime, one.least_releases)
     yield from _sizes(target, one)
+    yield from _compiled(target, one)
     for runtime in target.runtimes:
         yield from (_failed(run) for run in one.runs if run.runtime == runtime and not run.holds)
 
 
 def _types(target: Target, facts: TFLiteFacts) -> Iterator[Objection]:
-    if facts.precision not in target.precisions:
-        what = f"precision is {facts.precision}, not {_either(target.precisions)}"
-        yield Objection(kind="precision", what=what)
     inputs = [tensor for signature in facts.signatures for tensor in signature.inputs]
     outputs = [tensor for signature in facts.signatures for tensor in signature.outputs]
-    yield from _ports("input", inputs, target.input_dtypes)
-    yield from _ports("output", outputs, target.output_dtypes)
+    ports = [
+        *_ports("input", inputs, target.input_dtypes),
+        *_ports("output", outputs, target.output_dtypes),
+    ]
+    floats = any(tensor.quantization for tensor in (*inputs, *outputs))
+    helps = floats and "float32" in target.input_dtypes and "float32" in target.output_dtypes
+    yield from ports[:-1]
+    for last in ports[-1:]:  # said once, for all of them
+        yield last.model_copy(update={"change": FLOAT_IO if helps else ""})
     strange = sorted(facts.weight_types.keys() - set(target.weight_dtypes))
     if target.weight_dtypes and strange:
         what = f"constants are {_listed(strange)}, not {_either(target.weight_dtypes)}"
@@ -57,8 +66,7 @@ def _ports(kind: str, tensors: Sequence[Tensor], accepted: tuple[str, ...]) -> I
     for tensor in tensors:
         if accepted and tensor.dtype not in accepted:
             what = f"{kind} {tensor.name!r} is {tensor.dtype}, not {_either(accepted)}"
-            floats = tensor.quantization is not None and "float32" in accepted
-            yield Objection(kind="dtype", what=what, change=FLOAT_IO if floats else "")
+            yield Objection(kind="dtype", what=what)
 
 
 def _computing(target: Target, facts: TFLiteFacts) -> Iterator[Objection]:
@@ -116,6 +124,13 @@ def _sizes(target: Target, one: Candidate) -> Iterator[Objection]:
     if most is not None and one.memory_bytes is not None and one.memory_bytes > most:
         # Without the measured figure, which differs from run to run: bundles quote this.
         yield Objection(kind="memory", what=f"its peak memory here is more than {most} bytes")
+
+
+def _compiled(target: Target, one: Candidate) -> Iterator[Objection]:
+    """What the device's own compiler said, where it was there to ask."""
+    refused = one.edgetpu.not_compiled if one.edgetpu else None
+    if target.platform == "edgetpu" and refused and refused.log:
+        yield Objection(kind="run", what=refused.why)
 
 
 def _failed(run: RuntimeRun) -> Objection:

@@ -32,26 +32,26 @@ ABSENT = NotCompiled(
 )
 
 
-def run(path: Path, into: Path, *, seconds: float = SECONDS) -> EdgeTpuCompiled | NotCompiled:
-    """Compile a file; the result takes the place of an earlier one in `into`.
+def run(path: Path, target: Path, *, seconds: float = SECONDS) -> EdgeTpuCompiled | NotCompiled:
+    """Compile a file.
 
     Args:
         path: the .tflite file.
-        into: the directory for `NAME_edgetpu.tflite`, made if need be.
+        target: the compiled file, which takes the place of an earlier one.
         seconds: how long it may take.
 
     Raises:
-        OutputError: the directory cannot be written.
+        OutputError: the compiled file cannot be written.
     """
     program = shutil.which(PROGRAM)
     if program is None:
         return ABSENT
     with tempfile.TemporaryDirectory(prefix="edgepack-edgetpu-") as directory:
-        return _compiled(program, path, Path(directory), into, seconds)
+        return _compiled(program, path, Path(directory), target, seconds)
 
 
 def _compiled(
-    program: str, path: Path, directory: Path, into: Path, seconds: float
+    program: str, path: Path, directory: Path, target: Path, seconds: float
 ) -> EdgeTpuCompiled | NotCompiled:
     # under a name of its own, so that its log names no path of this machine
     shutil.copyfile(path, directory / f"{NAME}.tflite")
@@ -60,7 +60,7 @@ def _compiled(
     why = _ended(code, text, seconds) or _odd(said, made, text)
     if why:
         return NotCompiled(why=why, version=said.version, log=text)
-    return _kept(made, into / f"{path.stem}{ENDING}", said, text)
+    return _kept(made, target, said, text)
 
 
 def _kept(made: Path, target: Path, said: Log, text: str) -> EdgeTpuCompiled:

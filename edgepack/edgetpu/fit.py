@@ -29,21 +29,21 @@ UNASKED = NotCompiled(why="it was not compiled")
 NOT_QUANTIZED = "no operator computes in 8-bit integers, and the compiler takes no other model"
 
 
-def fit(path: Path, into: Path | None = None, *, seconds: float = compiler.SECONDS) -> EdgeTpuFit:
+def fit(path: Path, target: Path | None = None, *, seconds: float = compiler.SECONDS) -> EdgeTpuFit:
     """Read a file, and compile it where that is asked and possible.
 
     Args:
         path: the .tflite file.
-        into: the directory for the compiled file; None: it is not compiled.
+        target: the compiled file; None: it is not compiled.
         seconds: how long the compiler may take.
 
     Raises:
         UsageError: the file is not there or not readable.
         ModelError: it is not a whole .tflite.
-        OutputError: the directory cannot be written.
+        OutputError: the compiled file cannot be written.
     """
     read = _read(path)
-    made = UNASKED if into is None else compiler.run(path, into, seconds=seconds)
+    made = UNASKED if target is None else compiler.run(path, target, seconds=seconds)
     if isinstance(made, EdgeTpuCompiled):
         return read.model_copy(update={"compiled": made})
     return read.model_copy(update={"not_compiled": made})

@@ -77,6 +77,7 @@ def _candidate(one: VariantEvidence, facts: TFLiteFacts) -> Candidate:
         least_releases=one.least_releases,
         memory_bytes=one.memory.peak_bytes if one.memory else None,
         arena=one.arena,
+        edgetpu=one.edgetpu,
         runs=one.runs,
     )
 

@@ -13,7 +13,7 @@ from edgepack.bundle.contents import write_bundle
 from edgepack.errors import UsageError
 from edgepack.files import write_atomic
 from edgepack.pipeline import baseline as baselines
-from edgepack.pipeline import compose, measuring, proving, releasing, sources
+from edgepack.pipeline import compose, devices, measuring, proving, releasing, sources
 from edgepack.pipeline import plan as plans
 from edgepack.pipeline import vectors as golden
 from edgepack.pipeline.compose import Outcome
@@ -76,6 +76,7 @@ def build(request: Request) -> BuildResult:
         count = settings.release.vectors
         vectors = golden.make(session, plan, measured, count or proving.samples(plan))
         measured = proving.prove(session, plan, measured, vectors)
+        measured = devices.look(session, plan, measured)
     request.cache.prune()
     outcome = _judge(request, plan, measured, sequence)
     return _deliver(request, outcome, epoch, vectors.members if vectors and count else {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,15 @@ from edgepack.bundle import reader as bundles
 from edgepack.compat.fit import fit
 from edgepack.compat.least import least
 from edgepack.errors import UsageError
+from edgepack.pipeline.devices import delegate_fits
 from edgepack.pipeline.session import SCRATCH
 from edgepack.records.target import Candidate, TargetFits
 from edgepack.tflite import reader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from edgepack.records.target import Target, TargetFit
 
 
 def fits(path: Path, wanted: Sequence[str] = ()) -> TargetFits:
@@ -36,19 +40,31 @@ def fits(path: Path, wanted: Sequence[str] = ()) -> TargetFits:
         VerificationError: it is a bundle, and not whole.
     """
     profiles = tuple(map(targets.load, wanted)) or targets.load_all()
+    with _offered(path) as offered:
+        pairs = ((target, one) for target in profiles for one in offered)
+        return TargetFits(path=str(path), fits=tuple(_fit(target, one) for target, one in pairs))
+
+
+def _fit(target: Target, one: Candidate) -> TargetFit:
+    delegates = delegate_fits(Path(one.facts.path), (target,))
+    return fit(target, one).model_copy(update={"delegates": delegates})
+
+
+@contextmanager
+def _offered(path: Path) -> Iterator[tuple[Candidate, ...]]:
+    """The file, or those of a bundle as long as they are unpacked."""
     found = formats.recognise(path)
     if found.kind == "bundle":
-        offered = _of_bundle(path)
+        with _unpacked(path) as files:
+            yield tuple(_candidate(file, variant) for variant, file in files.items())
     elif found.kind == "tflite":
-        offered = (_candidate(path, path.stem),)
+        yield (_candidate(path, path.stem),)
     else:
         raise UsageError(
             "it is neither a .tflite file nor a bundle",
             where=path,
             hint="edgepack build makes both of a SavedModel; targets name them in edgepack.toml.",
         )
-    pairs = ((target, one) for target in profiles for one in offered)
-    return TargetFits(path=str(path), fits=tuple(fit(target, one) for target, one in pairs))
 
 
 def _candidate(path: Path, name: str) -> Candidate:
@@ -56,8 +72,9 @@ def _candidate(path: Path, name: str) -> Candidate:
     return Candidate(variant=name, facts=facts, least_releases=least(facts.asked, facts.kernels))
 
 
-def _of_bundle(path: Path) -> tuple[Candidate, ...]:
-    """Its files, once every byte has been checked."""
+@contextmanager
+def _unpacked(path: Path) -> Iterator[dict[str, Path]]:
+    """The files of a bundle by variant, once every byte has been checked."""
     with (
         bundles.opened(path) as file,
         tempfile.TemporaryDirectory(prefix=SCRATCH) as scratch,
@@ -65,4 +82,4 @@ def _of_bundle(path: Path) -> tuple[Candidate, ...]:
         found = verify.check(file, path)
         models = found.manifest.models
         archive.unpack(file, (found.entries[one.path] for one in models), Path(scratch))
-        return tuple(_candidate(Path(scratch) / one.path, one.variant) for one in models)
+        yield {one.variant: Path(scratch) / one.path for one in models}

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from edgepack.records.base import Record
 from edgepack.records.compat import LeastRelease
+from edgepack.records.delegates import DelegateFit
+from edgepack.records.edgetpu import EdgeTpuFit
 from edgepack.records.facts import Precision
 from edgepack.records.micro import ArenaSize
 from edgepack.records.runtimes import RuntimeRun
@@ -131,6 +133,12 @@ class VariantEvidence(Record):
     memory: Memory | None = None
     least_releases: tuple[LeastRelease, ...] = Field(
         (), description="of each runtime that knows its operators"
+    )
+    delegates: tuple[DelegateFit, ...] = Field(
+        (), description="what the delegates that targets name would take, by published lists"
+    )
+    edgetpu: EdgeTpuFit | None = Field(
+        None, description="on Coral's Edge TPU; None where no target is one"
     )
     arena: ArenaSize | None = Field(
         None, description="on microcontrollers; None where no target asks for it"

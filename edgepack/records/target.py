@@ -8,6 +8,8 @@ from pydantic import Field
 
 from edgepack.records.base import Record
 from edgepack.records.compat import LeastRelease
+from edgepack.records.delegates import DelegateFit
+from edgepack.records.edgetpu import EdgeTpuFit
 from edgepack.records.facts import Precision, TFLiteFacts
 from edgepack.records.manifest import RuntimeNeed
 from edgepack.records.micro import ArenaSize
@@ -88,6 +90,7 @@ class Candidate(Record):
     least_releases: tuple[LeastRelease, ...] = ()
     memory_bytes: int | None = Field(None, description="peak on the host; None: not measured")
     arena: ArenaSize | None = Field(None, description="of TensorFlow Lite Micro; None: not known")
+    edgetpu: EdgeTpuFit | None = Field(None, description="on the Edge TPU; None: not looked at")
     runs: tuple[RuntimeRun, ...] = Field((), description="on releases of runtimes")
 
 
@@ -113,6 +116,9 @@ class TargetFit(Record):
 
     target: str
     variant: str = Field(description="of a bundle; of a single file its name")
+    delegates: tuple[DelegateFit, ...] = Field(
+        (), description="what those that the target names would take, by published lists"
+    )
     objections: tuple[Objection, ...] = Field(description="none where the target takes it")
     unchecked: tuple[str, ...] = Field(
         (), description="what the profile asks and nothing here could tell"

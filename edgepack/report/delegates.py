@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from edgepack.records.delegates import DelegateFit
     from edgepack.records.edgetpu import EdgeTpuFit
 
-HEADINGS = ("Variant", "Delegate", "Delegated", "Partitions", "Falls back")
+HEADINGS = ("Variant", "Delegate", "Falls back", "Delegated", "Partitions")
 MOST = 6  # operators that fall back and are named in a line
 NONE = "nothing"
 
@@ -31,13 +31,13 @@ def section(fits: Mapping[str, Iterable[DelegateFit]]) -> str:
         return ""
     lines = (_row(variant, fit) for variant, fit in pairs)
     return "\n\n".join(
-        ("**Delegates**", table(HEADINGS, lines, texts=2), "\n".join(_sources(pairs)))
+        ("**Delegates**", table(HEADINGS, lines, texts=3), "\n".join(_sources(pairs)))
     )
 
 
 def _row(variant: str, fit: DelegateFit) -> tuple[str, ...]:
     share = f"{fit.delegated} of {fit.nodes}"
-    return variant, fit.delegate, share, str(fit.partitions), fallback(fit)
+    return variant, fit.delegate, fallback(fit), share, str(fit.partitions)
 
 
 def fallback(fit: DelegateFit) -> str:
@@ -67,11 +67,17 @@ def edgetpu(fits: Mapping[str, EdgeTpuFit]) -> str:
     Returns:
         Markdown; nothing where there is no fit.
     """
-    lines = (f"- {escape(f'{variant}: {line(fit)}')}" for variant, fit in fits.items())
+    lines = (f"- {escape(f'{variant}: {compiled(fit)}')}" for variant, fit in fits.items())
     return "\n".join(("**Edge TPU**\n", *lines)) if fits else ""
 
 
-def line(fit: EdgeTpuFit) -> str:
+def line(fit: DelegateFit) -> str:
+    """How much of a file one delegate would take, in a few words."""
+    pieces = "one piece" if fit.partitions == 1 else f"{fit.partitions} pieces"
+    return f"{fit.delegate}: {fit.delegated} of {fit.nodes} operators, {pieces}"
+
+
+def compiled(fit: EdgeTpuFit) -> str:
     """What the compiler said, or else what its published list says, in one sentence."""
     if fit.compiled:
         done = fit.compiled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgepack.report import tables
+from edgepack.report import delegates, tables
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,7 +19,7 @@ def table(found: TargetFits) -> Table:
 
 
 def _said(one: TargetFit) -> tuple[str, str]:
-    if one.fits:
-        doubts = "; ".join(one.unchecked)
-        return "yes", f"unchecked: {doubts}" if doubts else ""
-    return "no", "; ".join(map(str, one.objections))
+    if not one.fits:
+        return "no", "; ".join(map(str, one.objections))
+    doubts = [f"unchecked: {doubt}" for doubt in one.unchecked]
+    return "yes", "; ".join([*map(delegates.line, one.delegates), *doubts])

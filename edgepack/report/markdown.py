@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import astuple
 from typing import TYPE_CHECKING
 
-from edgepack.report import figures, findings, rows, shipping, wording
+from edgepack.report import delegates, figures, findings, rows, shipping, wording
 from edgepack.report.markup import escape, folded, table
 
 if TYPE_CHECKING:
@@ -23,11 +23,12 @@ def render(report: Report) -> str:
         *_findings(report),
         *_baseline(report),
         *_targets(report),
+        *_devices(report),
         *(findings.sections(report.findings) if report.findings else ()),
         _facts(report),
         *_details(report),
     )
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join(filter(None, sections)) + "\n"
 
 
 def _head(report: Report) -> str:
@@ -55,6 +56,13 @@ def _targets(report: Report) -> Iterator[str]:
     if report.targets:
         yield "**What each target gets**"
         yield table(shipping.HEADINGS, shipping.lines(report), texts=len(shipping.HEADINGS))
+
+
+def _devices(report: Report) -> Iterator[str]:
+    """What runs where on a device, as far as that can be told here."""
+    variants = report.evidence.variants
+    yield delegates.section({one.variant: one.delegates for one in variants})
+    yield delegates.edgetpu({one.variant: one.edgetpu for one in variants if one.edgetpu})
 
 
 def _facts(report: Report) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
+from edgepack.delegates import lists as delegates
 from edgepack.tomlfile.plain import Problem, nearest
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ def faults(target: Target) -> Iterator[Problem]:
         if not _is_release(runtime):
             said = f'"{runtime}" does not name one release, as tflite-runtime==2.14.0 does'
             yield Problem(("runtimes", place), f"runtimes (item {place + 1}): {said}")
+    for unknown in sorted(set(target.delegates) - set(delegates.names())):
+        near = nearest(unknown, delegates.names())
+        yield Problem(("delegates",), f'delegates: no list is called "{unknown}"; {near}')
     for key in target.sources.keys() - _keys(target):
         what = f'"{key}" names no key of a profile; {nearest(key, _keys(target))}'
         yield Problem(("sources", key), f"sources: {what}")

@@ -90,9 +90,18 @@ class Session:
         self._graph.allocate()
         return batch
 
+    @property
+    def subgraph(self) -> int:
+        """Which of the file's subgraphs is run."""
+        return self._graph.index
+
+    def operators(self) -> list[dict[str, Any]]:
+        """Nodes of the first subgraph: the file's own, then those of delegates."""
+        found = self._interpreter._get_ops_details()  # noqa: SLF001 - no public way to see them
+        return list(found)
+
     def _has_op(self, name: str) -> bool:
-        ops = self._interpreter._get_ops_details()  # noqa: SLF001 - no public way to see them
-        return any(op["op_name"] == name for op in ops)
+        return any(op["op_name"] == name for op in self.operators())
 
     @property
     def delegate(self) -> str:

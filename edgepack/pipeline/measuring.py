@@ -16,6 +16,7 @@ from edgepack.pipeline import (
     diagnose,
     feeding,
     making,
+    profiling,
     recipes,
     running,
     sensing,
@@ -55,7 +56,7 @@ class Measured:
 
 
 def measure(session: Session, plan: Plan, release: Release | None) -> Measured:
-    """Make every variant, run it, compare it, time it.
+    """Make every variant, run it, compare it, time it, and see where its time goes.
 
     Raises:
         EdgepackError: what stops the build; what stops one variant is in the evidence.
@@ -86,12 +87,12 @@ def measure(session: Session, plan: Plan, release: Release | None) -> Measured:
     )
     identified = identity.result()
     conversion, float_model = inputs.converted.result()
-    judged = source.result()  # from here on nothing else runs: latency is next
+    judged = source.result()  # from here on nothing else runs: times are next
     subjects = Subjects(float_model, built, reruns, split)
     timed = timing.measure(session, plan, subjects, samples.splits["evaluate"])
     evidence = Evidence(
         source=judged.model_copy(update={"latency": timed.source}),
-        variants=timed.variants,
+        variants=profiling.profiled(session, plan, subjects, timed.variants),
         skipped=skipped,
         baseline=timed.baseline,
         machine=machine(),

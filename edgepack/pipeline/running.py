@@ -42,7 +42,8 @@ def runnable(plan: Plan, file: ModelFile, signature: str, *, stateful: bool) -> 
     )
 
 
-def _run_key(plan: Plan, model: TFLiteModel) -> dict[str, str]:
+def run_key(plan: Plan, model: TFLiteModel) -> dict[str, str]:
+    """What decides how a file runs: itself, how it is run, the runtime's version."""
     return {"model": model.model_dump_json(exclude={"path"}), "runtime": plan.versions.runtime}
 
 
@@ -69,7 +70,7 @@ def outputs(session: Session, plan: Plan, model: TFLiteModel, split: SplitData) 
     Raises:
         ModelError: the runtime cannot load or run the file.
     """
-    key = {**_run_key(plan, model), "samples": split.digest}
+    key = {**run_key(plan, model), "samples": split.digest}
 
     def make(directory: Path) -> Outputs:
         session.tell("run", f"running {Path(model.path).stem} on {split.samples} samples")
@@ -99,7 +100,7 @@ def smoke_others(session: Session, plan: Plan, model: TFLiteModel, split: SplitD
 def memory(session: Session, plan: Plan, model: TFLiteModel, split: SplitData) -> Memory | None:
     """Peak memory of one inference, in a process of its own; None where it cannot be told."""
     key = {
-        **_run_key(plan, model),
+        **run_key(plan, model),
         "samples": split.digest,  # their shapes decide where the model leaves its own open
         "machine": machine().model_dump_json(),
     }

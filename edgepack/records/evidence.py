@@ -13,6 +13,7 @@ from edgepack.records.edgetpu import EdgeTpuFit
 from edgepack.records.facts import Precision
 from edgepack.records.micro import ArenaSize
 from edgepack.records.runtimes import RuntimeRun
+from edgepack.records.profile import OpProfile
 
 
 class Interval(Record):
@@ -131,6 +132,7 @@ class VariantEvidence(Record):
     accuracy: Accuracy
     latency: Latency | None = None
     memory: Memory | None = None
+    profile: OpProfile | None = Field(None, description="None where the file was not run")
     least_releases: tuple[LeastRelease, ...] = Field(
         (), description="of each runtime that knows its operators"
     )

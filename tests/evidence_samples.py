@@ -19,6 +19,7 @@ from edgepack.records.evidence import (
     VariantEvidence,
 )
 from edgepack.records.facts import TFLiteFacts
+from edgepack.records.profile import Coverage, OpCount, OpProfile, OpTime, TypeTime
 from edgepack.records.recipe import Group, Recipe
 from edgepack.records.search import (
     CalibrationAdvice,
@@ -133,6 +134,55 @@ def files(evidence: Evidence, **changes) -> dict[str, TFLiteFacts]:
         )
         found[one.variant] = facts.model_copy(update=changes)
     return found
+
+
+def profile(**changes) -> OpProfile:
+    """Twelve operators in two parts around one that stays with the runtime."""
+    kernel = ("Convolution", "Convolution (NHWC, QC8) IGEMM", "XNNPACK")
+    stays = ("AVERAGE_POOL_2D", "AVERAGE_POOL_2D", "")
+    kinds = [kernel] * 9 + [stays] + [("Softmax", "Softmax (NC, F32)", "XNNPACK")] * 2
+    times = [12.5, 9.0, 7.25, 6.0, 5.5, 5.0, 4.5, 4.0, 3.5, 2.75, 0.5, 0.0]
+    total = sum(times)
+    ops = tuple(
+        OpTime(
+            type=kind,
+            name=name,
+            delegate=delegate,
+            partition=int(number > 9) if delegate else None,
+            node=number % 10,
+            tensor="" if delegate else "net/pool/AvgPool;net/flat",
+            calls=1,
+            mean_us=time,
+            share=figure(time / total),
+        )
+        for number, ((kind, name, delegate), time) in enumerate(zip(kinds, times, strict=True))
+    )
+    given = OpProfile(
+        runtime="ai-edge-litert 2.3.0",
+        threads=1,
+        invocations=198,
+        total_us=total,
+        hidden_us=11.0,
+        ops=ops,
+        types=(
+            _type_time("Convolution", "XNNPACK", 9, sum(times[:9]), total),
+            _type_time("AVERAGE_POOL_2D", "", 1, 2.75, total),
+            _type_time("Softmax", "XNNPACK", 2, 0.5, total),
+        ),
+        coverage=Coverage(
+            delegate="XNNPACK",
+            nodes=12,
+            delegated=11,
+            partitions=2,
+            left=(OpCount(type="AVERAGE_POOL_2D", count=1),),
+        ),
+    )
+    return given.model_copy(update=changes)
+
+
+def _type_time(name: str, delegate: str, count: int, time: float, total: float) -> TypeTime:
+    share = figure(time / total)
+    return TypeTime(type=name, delegate=delegate, count=count, mean_us=time, share=share)
 
 
 def variant(name: str = "int8", size: int = 60_000, **changes) -> VariantEvidence:

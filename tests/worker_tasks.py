@@ -24,6 +24,10 @@ def die(number):
     time.sleep(60)
 
 
+def die_profiling(_model, _split):
+    die(signal.SIGSEGV)
+
+
 def leave(code):
     os._exit(code)
 

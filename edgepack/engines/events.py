@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ DELEGATED = frozenset((4, 8))  # an operator inside of a delegate
 PLAIN = 1  # anything else that takes time, such as the run of one subgraph
 SUBGRAPH = "Invoke"  # how that is named
 DELEGATE = "XNNPACK"  # the only one on a CPU
+USUAL = 1.5  # times the median, up to which an invocation counts as undisturbed
 Key = tuple[int, int | None, int, str]  # subgraph, partition, node, name
 
 
@@ -31,19 +34,25 @@ class _Timed:
 
 @dataclass
 class Ledger:
-    """Adds events up, by operator.
+    """Adds the events of one invocation up, by operator.
 
     Loops and branches count for nothing: their time holds that of the operators in the subgraphs
     that they run, which count for themselves, and mostly the profiler's own cost, as it asks the
     system for the memory in use whenever a subgraph begins or ends.
     """
 
-    calls: dict[Key, int] = field(default_factory=dict)
-    _times: dict[Key, int] = field(default_factory=dict)
+    calls: Counter[Key] = field(default_factory=Counter)
+    _times: Counter[Key] = field(default_factory=Counter)
     _holders: set[Key] = field(default_factory=set)
     _open: list[_Timed] = field(default_factory=list)
     _partition: dict[int, int] = field(default_factory=dict)
 
+    @property
+    def total(self) -> int:
+        """Microseconds of all operators."""
+        return sum(self.times.values())
+
+    @property
     def times(self) -> dict[Key, int]:
         """Microseconds by operator, in the order that they first ran."""
         return {k: 0 if k in self._holders else time for k, time in self._times.items()}
@@ -69,8 +78,8 @@ class Ledger:
         self._count((event.subgraph, number, event.node, event.name), event.elapsed_us)
 
     def _count(self, key: Key, elapsed_us: int) -> None:
-        self._times[key] = self._times.get(key, 0) + elapsed_us
-        self.calls[key] = self.calls.get(key, 0) + 1
+        self._times[key] += elapsed_us
+        self.calls[key] += 1
 
     def _began(self, key: Key | None, event: Event) -> _Timed | None:
         """Note what began now; what it is a part of."""
@@ -81,26 +90,42 @@ class Ledger:
         return parent
 
 
-def operators(
-    events: Iterable[Event], graphs: Sequence[Graph], invocations: int
-) -> tuple[OpTime, ...]:
-    """Mean time of one inference by operator, in the order that they first ran.
+def undisturbed(invocations: Iterable[Iterable[Event]]) -> list[Ledger]:
+    """Those that took about as long as most did; in others something else had the processor.
 
-    Args:
-        events: of all invocations.
-        graphs: the file's, for names.
-        invocations: how many.
+    One disturbance may be hundreds of times a small model's time, and would be its mean. Whole
+    microseconds make a microsecond of difference for each operator.
     """
+    ledgers = [_ledger(events) for events in invocations]
+    usual = statistics.median_high(ledger.total for ledger in ledgers)
+    return [one for one in ledgers if one.total <= USUAL * usual + len(one.calls)]
+
+
+def _ledger(events: Iterable[Event]) -> Ledger:
     ledger = Ledger()
     for event in events:
         ledger.add(event)
-    times = ledger.times()
-    total = sum(times.values()) or 1
+    return ledger
+
+
+def operators(ledgers: Sequence[Ledger], graphs: Sequence[Graph]) -> tuple[OpTime, ...]:
+    """Mean time of one inference by operator, in the order that they first ran.
+
+    Args:
+        ledgers: of each invocation, one at least.
+        graphs: the file's, for names.
+    """
+    times: Counter[Key] = Counter()
+    calls: Counter[Key] = Counter()
+    for ledger in ledgers:
+        times.update(ledger.times)
+        calls.update(ledger.calls)
+    total, count = times.total() or 1, len(ledgers)
     return tuple(
         _named(key, graphs).model_copy(
             update={
-                "calls": figure(ledger.calls[key] / invocations),
-                "mean_us": figure(time / invocations),
+                "calls": figure(calls[key] / count),
+                "mean_us": figure(time / count),
                 "share": figure(time / total),
             }
         )

@@ -11,6 +11,7 @@ import ctypes as c
 from contextlib import ExitStack
 from importlib.metadata import version
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
@@ -27,8 +28,9 @@ LIBRARIES = ("libLiteRt.so", "libLiteRt.dylib", "LiteRt.dll")
 CPU = 1  # LiteRtHwAccelerators
 ACCELERATORS = 24  # LiteRtEnvOptionTag: which of them to look for; the others load GPU drivers
 INTEGER = 2  # LiteRtAnyType
-WRITE = 1  # LiteRtTensorBufferLockMode
+READ, WRITE = 0, 1  # LiteRtTensorBufferLockMode
 RANK = 8  # most dimensions of a tensor
+STATUSES = {1: "invalid argument", 2: "no memory", 3: "failed", 5: "unsupported", 6: "not found"}
 CAPACITY = 512 * 1024  # events that the profiler keeps; it drops those beyond
 
 Handle = c.c_void_p
@@ -156,7 +158,8 @@ class Library:
             UnavailableError: it answers with a status that is not 0.
         """
         if status := getattr(self._library, f"LiteRt{name}")(*arguments):
-            raise UnavailableError(f"LiteRt{name} answers with status {status}")
+            meant = STATUSES.get(status, f"status {status}")
+            raise UnavailableError(f"the profiler does not take the file: LiteRt{name}: {meant}")
 
     def made(self, name: str, *arguments: Any) -> Handle:
         """What LiteRtNAME leaves behind its last argument, a handle."""
@@ -323,26 +326,40 @@ class Profiled:
         given = [part for array in arrays for part in (len(array), c.byref(array))]
         self._library.call("RunCompiledModel", self._compiled, self._number, *given)
 
-    def record(self, invocations: int) -> list[Event]:
-        """Run so many times; what the profiler has of it, in order.
+    def read(self, index: int, size: int) -> bytes:
+        """So many bytes of an output of the last run."""
+        place = c.c_void_p()
+        self._library.call("LockTensorBuffer", self._outputs[index], c.byref(place), READ)
+        content = c.string_at(place, size)
+        self._library.call("UnlockTensorBuffer", self._outputs[index])
+        return content
+
+    def record(self, invocations: int) -> list[list[Event]]:
+        """Run so many times; what the profiler has of each, in order.
 
         Raises:
             UnavailableError: that is more than it keeps.
         """
         self._library.call("StartProfiler", self._profiler)
+        ends = [0]
         for _ in range(invocations):
             self.run()
+            ends.append(self._count())
         self._library.call("StopProfiler", self._profiler)
-        return self._events()
+        found = self._events(ends[-1])
+        return [found[start:end] for start, end in pairwise(ends)]
 
-    def _events(self) -> list[Event]:
+    def _count(self) -> int:
         count = c.c_int()
         self._library.call("GetNumProfilerEvents", self._profiler, c.byref(count))
-        if count.value >= CAPACITY:
+        return count.value
+
+    def _events(self, count: int) -> list[Event]:
+        if count >= CAPACITY:
             raise UnavailableError(f"one inference has over {CAPACITY} events, which is too many")
-        found = (_Event * max(1, count.value))()
-        self._library.call("GetProfilerEvents", self._profiler, count.value, c.byref(found))
-        return [_read(one) for one in found[: count.value]]
+        found = (_Event * max(1, count))()
+        self._library.call("GetProfilerEvents", self._profiler, count, c.byref(found))
+        return [_read(one) for one in found[:count]]
 
 
 def _read(one: _Event) -> Event:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgepack.engines import events
 from edgepack.engines.arrays import first_batch
@@ -17,6 +17,10 @@ from edgepack.tflite.flatbuffer import root
 from edgepack.tflite.graph import graphs
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
     from edgepack.engines.litert import Event
     from edgepack.records.dataset import SplitData
     from edgepack.records.profile import OpTime
@@ -55,17 +59,16 @@ def _measured(model: TFLiteModel, split: SplitData, empty: OpProfile) -> OpProfi
     if model.runtime != RUNTIME:
         raise UnavailableError(f"{model.runtime} has no profiler that Python can reach")
     library, session = Library(), open_session(model, split)
+    file = graphs(root(Path(model.path).read_bytes(), schema.IDENTIFIER))
     arrays = session.stored(first_batch(split, session.batch))
-    if any(array.dtype.kind in TEXT for array in arrays.values()):
-        raise UnavailableError("its inputs are text, which the profiler's interface does not take")
+    _require_taken(arrays, file)
     with Profiled(library, model.path, model.signature, model.threads) as profiled:
         profiled.feed(arrays)
-        invocations, recorded = _recorded(profiled)
-    file = graphs(root(Path(model.path).read_bytes(), schema.IDENTIFIER))
-    ops = events.operators(recorded, file, invocations)
+        ledgers = events.undisturbed(_recorded(profiled))
+    ops = events.operators(ledgers, file)
     return empty.model_copy(
         update={
-            "invocations": invocations,
+            "invocations": len(ledgers),
             "total_us": events.figure(sum(one.mean_us for one in ops)),
             "hidden_us": events.hidden(ops),
             "ops": ops,
@@ -75,14 +78,25 @@ def _measured(model: TFLiteModel, split: SplitData, empty: OpProfile) -> OpProfi
     )
 
 
-def _recorded(profiled: Profiled) -> tuple[int, list[Event]]:
+def _require_taken(arrays: Mapping[str, NDArray[Any]], file: Sequence[Graph]) -> None:
+    """Say what is known not to be taken, before the runtime says it in its own way."""
+    if any(array.dtype.kind in TEXT for array in arrays.values()):
+        raise UnavailableError("its inputs are text, which the profiler's interface does not take")
+    if any(tensor.variable for graph in file for tensor in graph.tensors):
+        raise UnavailableError(
+            "it keeps state in variable tensors, which LiteRT's compiled models, and so its "
+            "profiler, do not take"
+        )
+
+
+def _recorded(profiled: Profiled) -> list[list[Event]]:
     """As many invocations as there is time for, after one that finds that out."""
     profiled.run()  # allocates
     start = perf_counter()
     first = profiled.record(1)
     seconds = perf_counter() - start
-    most = min(MOST, int(SECONDS / seconds), EVENTS // max(1, len(first)))
-    return (most, profiled.record(most)) if most > 1 else (1, first)
+    most = min(MOST, int(SECONDS / seconds), EVENTS // max(1, len(first[0])))
+    return profiled.record(most) if most > 1 else first
 
 
 def _coverage(ops: tuple[OpTime, ...], subgraph: int, file: tuple[Graph, ...]) -> Coverage | None:

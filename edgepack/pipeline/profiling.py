@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgepack.engines import delegation, profiler
@@ -13,10 +12,12 @@ from edgepack.records.profile import CoverageResult, OpProfile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from edgepack.pipeline.plan import Plan
     from edgepack.pipeline.session import Session
     from edgepack.pipeline.timing import Subjects
+    from edgepack.pipeline.variants import Built
     from edgepack.records.dataset import SplitData
     from edgepack.records.evidence import VariantEvidence
     from edgepack.records.profile import Coverage
@@ -39,19 +40,18 @@ def profiled(
     return tuple(
         evidence
         if evidence.not_run
-        else evidence.model_copy(
-            update={"profile": profile(session, plan, built.model, subjects.fed)}
-        )
+        else evidence.model_copy(update={"profile": _profile(session, plan, built, subjects.fed)})
         for evidence, built in zip(variants, subjects.built, strict=True)
     )
 
 
-def profile(session: Session, plan: Plan, model: TFLiteModel, split: SplitData) -> OpProfile:
+def _profile(session: Session, plan: Plan, built: Built, split: SplitData) -> OpProfile:
     """One file's; that the profiler ends its worker is a reason, and not the build's end."""
+    model = built.model
     covered, found = None, OpProfile(runtime=plan.versions.runtime, threads=model.threads)
     try:
         covered = _coverage(session, plan, model, split)
-        found = _times(session, plan, model, split)
+        found = _times(session, plan, built, split)
     except ModelError as error:
         found = found.model_copy(update={"reason": error.message})
     return found.model_copy(update={"coverage": covered or found.coverage})
@@ -67,9 +67,11 @@ def _coverage(
     return session.cache.stage("coverage", key, CoverageResult, make)[0].coverage
 
 
-def _times(session: Session, plan: Plan, model: TFLiteModel, split: SplitData) -> OpProfile:
+def _times(session: Session, plan: Plan, built: Built, split: SplitData) -> OpProfile:
+    model = built.model
+
     def make(_: Path) -> OpProfile:
-        session.tell(STAGE, f"timing the operators of {Path(model.path).stem}")
+        session.tell(STAGE, f"timing the operators of {built.evidence.variant}")
         return session.general.submit(profiler.measure_profile, model, split).result()
 
     return session.cache.stage(STAGE, _key(plan, model, split), OpProfile, make)[0]

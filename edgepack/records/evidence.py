@@ -12,8 +12,8 @@ from edgepack.records.delegates import DelegateFit
 from edgepack.records.edgetpu import EdgeTpuFit
 from edgepack.records.facts import Precision
 from edgepack.records.micro import ArenaSize
-from edgepack.records.runtimes import RuntimeRun
 from edgepack.records.profile import OpProfile
+from edgepack.records.runtimes import RuntimeRun
 
 
 class Interval(Record):

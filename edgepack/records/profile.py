@@ -63,7 +63,9 @@ class OpProfile(Record):
     runtime: str = Field(description="with its version, such as ai-edge-litert 2.3.0")
     threads: int
     reason: str = Field("", description="why there are no times")
-    invocations: int = Field(0, description="that times are means of")
+    invocations: int = Field(
+        0, description="that times are means of, without those that were disturbed"
+    )
     total_us: float = Field(0.0, description="sum over all operators, of one inference")
     hidden_us: float = Field(
         0.0,

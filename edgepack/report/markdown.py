@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import astuple
 from typing import TYPE_CHECKING
 
-from edgepack.report import delegates, figures, findings, rows, shipping, wording
+from edgepack.report import delegates, figures, findings, profile, rows, shipping, wording
 from edgepack.report.markup import escape, folded, table
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def _fact_lines(report: Report) -> Iterator[str]:
     if timed:
         where = _conditions(report, timed[0])
         yield f"Latency: {where}; ratios are to float32. {wording.HOST_NOTE}"
+    yield from (escape(remark) for remark in profile.remarks(report))
 
 
 def _samples(report: Report) -> str:
@@ -100,6 +101,7 @@ def _details(report: Report) -> Iterator[str]:
     """What few readers want, folded away."""
     yield folded("All checks", _check_table(report))
     yield folded("Agreement with the source, by output", _agreement_table(report))
+    yield from profile.sections(report)
     if report.findings:
         yield from findings.details(report.findings)
     yield folded("Source, dataset and tools", "\n".join(_origin_lines(report)))

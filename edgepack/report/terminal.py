@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 from rich.text import Text
 
-from edgepack.report import figures, rows, search, shipping, wording
+from edgepack.report import figures, profile, rows, search, shipping, wording
 from edgepack.report.tables import plain, table
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ ELSEWHERE = frozenset(("p95", "memory"))
 
 
 def render(report: Report) -> RenderableType:
-    """Tables of variants and of the last release, and each check that did not pass.
+    """Tables of variants, of the last release, of operators, and each check that did not pass.
 
     Text of the user's is shown as it is, never as markup.
     """
@@ -48,6 +48,7 @@ def _parts(report: Report) -> Iterator[RenderableType]:
             yield Text(plain(f"note  {one.variant}: {said}"), "dim")
     for said in shipping.sentences(report):
         yield Text(plain(f"target  {said}"), "dim")
+    yield from profile.terminal(report)
     if report.findings:
         yield from search.parts(report.findings)
     style = STYLES["pass" if report.verdict.passed else "fail"]

@@ -58,9 +58,9 @@ def measure_profile(model: TFLiteModel, split: SplitData) -> OpProfile:
 def _measured(model: TFLiteModel, split: SplitData, empty: OpProfile) -> OpProfile:
     if model.runtime != RUNTIME:
         raise UnavailableError(f"{model.runtime} has no profiler that Python can reach")
-    library, session = Library(), open_session(model, split)
+    library = Library()
     file = graphs(root(Path(model.path).read_bytes(), schema.IDENTIFIER))
-    arrays = session.stored(first_batch(split, session.batch))
+    arrays, subgraph = _fed(model, split)
     _require_taken(arrays, file)
     with Profiled(library, model.path, model.signature, model.threads) as profiled:
         profiled.feed(arrays)
@@ -73,9 +73,15 @@ def _measured(model: TFLiteModel, split: SplitData, empty: OpProfile) -> OpProfi
             "hidden_us": events.hidden(ops),
             "ops": ops,
             "types": events.types(ops),
-            "coverage": _coverage(ops, session.subgraph, file),
+            "coverage": _coverage(ops, subgraph, file),
         }
     )
+
+
+def _fed(model: TFLiteModel, split: SplitData) -> tuple[dict[str, NDArray[Any]], int]:
+    """What the file's inputs take, and which subgraph it runs; the interpreter goes again."""
+    session = open_session(model, split)
+    return session.stored(first_batch(split, session.batch)), session.subgraph
 
 
 def _require_taken(arrays: Mapping[str, NDArray[Any]], file: Sequence[Graph]) -> None:

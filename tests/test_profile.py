@@ -335,6 +335,33 @@ def test_nodes_between_a_delegates_inputs_and_outputs_are_its_own():
     assert found.left == (OpCount(type="WHILE", count=1),)
 
 
+def test_nodes_that_assign_a_variable_end_in_no_tensor():
+    """As ai-edge-litert 2.3.0 lists a counter; the profiler sees it run these three itself."""
+    nodes = [
+        _node("CALL_ONCE", [], []),
+        _node("VAR_HANDLE", [], [2]),
+        _node("READ_VARIABLE", [2], [3]),
+        _node("ADD", [3, 1], [4]),
+        _node("ASSIGN_VARIABLE", [2, 4], []),
+        _node("READ_VARIABLE", [2], [5]),
+        _node("ADD", [0, 5], [6]),
+        _node("DELEGATE", [], [2]),
+        _node("DELEGATE", [1, 2, 3], []),
+        _node("DELEGATE", [0, 5], [6]),
+    ]
+    found = delegation.covered(nodes, "XNNPACK")
+    assert (found.nodes, found.delegated, found.partitions) == (7, 4, 3)
+    assert found.left == (
+        OpCount(type="READ_VARIABLE", count=2),
+        OpCount(type="CALL_ONCE", count=1),
+    )
+
+
+def test_coverage_of_a_graph_that_no_delegate_took_is_none():
+    nodes = [_node("ASSIGN_VARIABLE", [0, 1], []), _node("ADD", [1, 1], [2])]
+    assert delegation.covered(nodes, "").delegated == 0
+
+
 # In a build
 
 

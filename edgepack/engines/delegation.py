@@ -59,16 +59,51 @@ def counted(types: Iterable[str]) -> tuple[OpCount, ...]:
 
 
 def _taken(own: Sequence[Details], kernels: Iterable[Details]) -> set[int]:
-    """The nodes between the inputs and the outputs of each of the delegate's."""
-    made = ((int(out), number) for number, one in enumerate(own) for out in one["outputs"])
-    makers = {index: number for index, number in made if index >= 0}  # below: not there
+    """The nodes that the delegate's kernels stand for."""
+    graph = _Graph(own)
     found: set[int] = set()
     for kernel in kernels:
-        known = {int(index) for index in kernel["inputs"]}
-        wanted = [int(index) for index in kernel["outputs"]]
-        while wanted:
-            maker = makers.get(wanted.pop())
-            if maker is not None and maker not in found:
-                found.add(maker)
-                wanted += [int(i) for i in own[maker]["inputs"] if int(i) not in known]
+        found |= graph.within(_indices(kernel["inputs"]), _indices(kernel["outputs"]))
     return found
+
+
+class _Graph:
+    """Nodes, and which of them makes what."""
+
+    def __init__(self, own: Sequence[Details]) -> None:
+        self._inputs = [_indices(one["inputs"]) for one in own]
+        self._outputs = [_indices(one["outputs"]) for one in own]
+        self._makers = {index: n for n, made in enumerate(self._outputs) for index in made}
+
+    def within(self, inputs: set[int], outputs: set[int]) -> set[int]:
+        """The nodes from some tensors to others, and those that use the rest of the inputs.
+
+        The latter end in no tensor: they assign a variable.
+        """
+        found, _ = self._before(outputs, inputs)
+        unused = inputs - {index for node in found for index in self._inputs[node]}
+        for node, made in enumerate(self._outputs):
+            if not made and unused:
+                nodes, read = self._before(self._inputs[node], inputs)
+                if read <= inputs and read & unused:
+                    found |= {node, *nodes}
+        return found
+
+    def _before(self, tensors: set[int], known: set[int]) -> tuple[set[int], set[int]]:
+        """The nodes that make some tensors of known ones; the tensors that no node made."""
+        found: set[int] = set()
+        read, wanted = set(), list(tensors)
+        while wanted:
+            index = wanted.pop()
+            maker = None if index in known else self._makers.get(index)
+            if maker is None:
+                read.add(index)
+            elif maker not in found:
+                found.add(maker)
+                wanted += self._inputs[maker]
+        return found, read
+
+
+def _indices(tensors: Iterable[int]) -> set[int]:
+    """Without the place of a tensor that is not there."""
+    return {int(index) for index in tensors if index >= 0}

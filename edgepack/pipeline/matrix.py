@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from edgepack.cache import default_root
 from edgepack.errors import UsageError
 from edgepack.pipeline import releases
-from edgepack.pipeline.releases import FOLDER, Manner, Recording
+from edgepack.pipeline.releases import FOLDER, File, Manner, Recording
 from edgepack.pipeline.unpacking import unpacked
 from edgepack.records.runtimes import RuntimeMatrix
 from edgepack.runtimes import requirement
@@ -57,7 +57,10 @@ def matrix(asked: Asked) -> RuntimeMatrix:
         recording = Recording(
             root=found.root,
             count=found.count,
-            models={name: found.root / one.path for name, one in found.models.items()},
+            files={
+                name: File(found.root / one.path, one.signatures)
+                for name, one in found.models.items()
+            },
             entries=found.entries,
             scratch=found.root / "answers",
         )

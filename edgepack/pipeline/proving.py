@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from edgepack.measure.machine import machine
 from edgepack.pipeline import releases
-from edgepack.pipeline.releases import Manner, Recording
+from edgepack.pipeline.releases import File, Manner, Recording
 from edgepack.records.runtimes import RuntimeRuns
 from edgepack.runtimes import requirement
 from edgepack.runtimes.environment import Environments
@@ -81,7 +81,10 @@ def _runs(
         recording = Recording(
             root=vectors.directory,
             count=vectors.index.count,
-            models={one.evidence.variant: Path(one.file.path) for one in measured.built},
+            files={
+                one.evidence.variant: File(Path(one.file.path), one.facts.signatures)
+                for one in measured.built
+            },
             entries=vectors.index.variants,
             scratch=session.work / STAGE,
         )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgepack.records.runtimes import ReplayAnswer
+    from edgepack.records.tensors import Signature, Tensor
     from edgepack.records.vectors import Differences, VariantVectors, VectorTensor
     from edgepack.runtimes.environment import Environments
     from edgepack.runtimes.requirement import Requirement
@@ -30,20 +31,28 @@ FEWEST = 30  # invocations that a latency is the median of
 
 
 @dataclass(frozen=True)
+class File:
+    """A .tflite, and what it says of its inputs and outputs."""
+
+    path: Path
+    signatures: Sequence[Signature]
+
+
+@dataclass(frozen=True)
 class Recording:
     """Files with what they were fed and answered.
 
     Args:
         root: directory that the vectors' paths start at.
         count: invocations of each file.
-        models: paths by variant.
+        files: by variant.
         entries: vectors by variant.
         scratch: directory for answers.
     """
 
     root: Path
     count: int
-    models: Mapping[str, Path]
+    files: Mapping[str, File]
     entries: Sequence[VariantVectors]
     scratch: Path
 
@@ -121,21 +130,31 @@ class _One:
 def _job(entry: VariantVectors, found: Recording, directory: Path, threads: int) -> ReplayJob:
     inputs = [str(found.root / tensor.path) for tensor in entry.inputs]
     outputs = [str(directory / f"{number}.npy") for number in range(len(entry.outputs))]
+    file = found.files[entry.variant]
+    own = {one.name: one for one in file.signatures}.get(entry.signature)
     return ReplayJob(
-        model=str(found.models[entry.variant]),
+        model=str(file.path),
         count=found.count,
         threads=threads,
         rounds=-(-FEWEST // found.count),
-        inputs=tuple(_tensors(entry.inputs, inputs)),
-        outputs=tuple(_tensors(entry.outputs, outputs)),
+        inputs=tuple(_tensors(entry.inputs, inputs, own.inputs if own else ())),
+        outputs=tuple(_tensors(entry.outputs, outputs, own.outputs if own else ())),
     )
 
 
-def _tensors(tensors: Iterable[VectorTensor], paths: Iterable[str]) -> Iterator[ReplayedTensor]:
+def _tensors(
+    tensors: Iterable[VectorTensor], paths: Iterable[str], own: Iterable[Tensor]
+) -> Iterator[ReplayedTensor]:
+    names = {one.name: one.tensor for one in own}
     for number, (tensor, path) in enumerate(zip(tensors, paths, strict=True)):
-        place = number if tensor.place is None else tensor.place
-        own = {"name": tensor.name, "dtype": tensor.dtype, "shape": tensor.shape}
-        yield ReplayedTensor(place=place, path=path, **own)
+        yield ReplayedTensor(
+            name=tensor.name,
+            tensor=names.get(tensor.name, ""),
+            place=number if tensor.place is None else tensor.place,
+            dtype=tensor.dtype,
+            shape=tensor.shape,
+            path=path,
+        )
 
 
 def _judged(

@@ -11,6 +11,7 @@ class ReplayedTensor(Record):
     """A tensor of every invocation, as raw bytes in a file."""
 
     name: str = Field("", description="in the signature, for APIs that name")
+    tensor: str = Field("", description="in the graph, for APIs that name those")
     place: int = Field(description="among the interpreter's inputs or outputs")
     dtype: str = Field(description="NumPy's name of what is stored, or string")
     shape: tuple[int, ...] = Field(description="of one invocation")

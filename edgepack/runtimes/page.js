@@ -44,11 +44,12 @@ async function recorded(tensor, number, count) {
   return Array.from({length: count}, row);
 }
 
-// Where tensors stand among the model's: by the signature's names, else as the interpreter counts.
+// Where tensors stand among the model's, which are in the signature's order: the name is the
+// signature's, before 2.0 the graph's. Else as the interpreter counts.
 function places(details, tensors) {
   const names = details.map(({name}) => name);
-  const known = tensors.every(({name}) => names.includes(name));
-  return tensors.map(({name, place}) => (known ? names.indexOf(name) : place));
+  const key = ["name", "tensor"].find((own) => tensors.every((one) => names.includes(one[own])));
+  return tensors.map((one) => (key ? names.indexOf(one[key]) : one.place));
 }
 
 // Seconds of one invocation, and the outputs, which are the caller's to delete.

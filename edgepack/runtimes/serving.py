@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ADDRESS = "127.0.0.1"
+POLL = 0.02  # seconds that ending may take longer
 ANSWER, ALIVE = "answer", "alive"  # what a page asks for beyond files
 TYPES = {".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm"}
 OTHER = "application/octet-stream"
@@ -54,12 +55,17 @@ def serving(exchange: Exchange) -> Iterator[str]:
     """
     secret = f"/{secrets.token_urlsafe()}/"
     handler = type("Handler", (_Handler,), {"exchange": exchange, "secret": secret})
-    with ThreadingHTTPServer((ADDRESS, 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with _Server((ADDRESS, 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(POLL,), daemon=True).start()
         try:
             yield f"http://{ADDRESS}:{server.server_port}{secret}"
         finally:
             server.shutdown()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: a browser that ends lets go of what it asked for."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from edgepack.cache import default_root
+from edgepack.compat.registered import table
 from edgepack.errors import RuntimeInstallError, UsageError
 from edgepack.records.settings import Limits
 from edgepack.runtimes import browser, npy, requirement, runtime
@@ -151,6 +154,19 @@ def test_an_invocation_has_no_memory_of_another(run, monkeypatch, tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), values + 1)
 
 
+def test_the_newest_release_registers_what_a_release_of_litert_does(releases):
+    known = table("ai-edge-litert")
+    place = known.releases.index("2.1.6")
+    expected = {
+        (name, version)
+        for name, row in known.since.items()
+        for version in range(1, len(row) + 1)
+        if (first := known.first(name, version)) is not None and first <= place
+    }
+    found = releases[NEW].registered()
+    assert {(name, version) for name, all_ in found.items() for version in all_} == expected
+
+
 # What a browser does that is none: it gets the switches and the page's address.
 PAGE_DIES = """#!/usr/bin/env python3
 import sys, time, urllib.request
@@ -187,6 +203,9 @@ def test_a_death_is_an_answer(script, says, monkeypatch, tmp_path):
     found = browser.run(dying, tmp_path, job, tmp_path, PLAIN_ENVIRONMENT)
     assert not found.loaded
     assert says in found.reason
+    if "sleep" not in script:
+        with pytest.raises(subprocess.SubprocessError, match=re.escape(says)):
+            browser.registered(dying, tmp_path)
 
 
 def _asked(address, data=None):

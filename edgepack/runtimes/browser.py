@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -17,14 +18,17 @@ from pydantic import ValidationError
 from edgepack.errors import RuntimeInstallError
 from edgepack.records.runtimes import PageAnswer
 from edgepack.runtimes import npy
+from edgepack.runtimes.remote import LAST_OPERATOR, LAST_VERSION, file_of
 from edgepack.runtimes.running import death, failed
 from edgepack.runtimes.serving import ANSWER, Exchange, serving
+from edgepack.tflite import schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from edgepack.records.runtimes import ReplayAnswer, ReplayJob
     from edgepack.runtimes.requirement import Requirement
+    from edgepack.runtimes.running import Versions
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 OWN = "CHROME_PATH"  # variable that names another
@@ -33,7 +37,10 @@ POLL = 0.2
 PATIENCE = 5.0  # seconds to end in
 SCOPE = "@litertjs"  # packages of npm that a page may load
 HERE = Path(__file__).parent
-PAGE, SCRIPT = "page.html", "page.js"
+PAGE, SCRIPT = "page.html", "script.js"
+REPLAY, REGISTER = "replay.js", "register.js"
+VERSIONS = range(1, LAST_VERSION + 1)
+LIFETIME = 120  # files that the runtime is asked about before it is loaded anew
 SWITCHES = (
     "--headless",
     "--disable-gpu",
@@ -81,7 +88,7 @@ def run(
     taken = {f"output/{number}": directory / f"{number}.bin" for number in range(len(job.outputs))}
     inputs = {f"input/{number}": Path(one.path) for number, one in enumerate(job.inputs)}
     exchange = Exchange(
-        given=_site(modules) | {"job.json": asked, "model": Path(job.model)} | inputs,
+        given=_site(modules, REPLAY) | {"job.json": asked, "model": Path(job.model)} | inputs,
         taken=taken | {ANSWER: directory / "answer.json"},
     )
     if fault := _opened(browser, exchange, environment):
@@ -89,11 +96,37 @@ def run(
     return _answer(exchange, job)
 
 
-def _site(modules: Path) -> dict[str, Path]:
+def registered(browser: Path, modules: Path) -> Versions:
+    """Which versions of which builtin operators LiteRT.js knows.
+
+    Raises:
+        subprocess.SubprocessError: it does not answer.
+    """
+    wanted = [(name, version) for name in range(LAST_OPERATOR + 1) for version in VERSIONS]
+    files = [file_of(*pair) for pair in wanted]
+    with tempfile.TemporaryDirectory(prefix="edgepack-") as scratch:
+        directory = Path(scratch)
+        job, content = directory / "job.json", directory / "files"
+        job.write_text(json.dumps({"size": len(files[0]), "lifetime": LIFETIME}))
+        content.write_bytes(b"".join(files))
+        exchange = Exchange(
+            given=_site(modules, REGISTER) | {"job.json": job, "files": content},
+            taken={ANSWER: directory / "answer.json"},
+        )
+        if fault := _opened(browser, exchange, os.environ):
+            raise subprocess.SubprocessError(fault)
+        found: Versions = {}
+        for place in json.loads(exchange.taken[ANSWER].read_bytes())["loaded"]:
+            number, version = wanted[place]
+            found.setdefault(schema.operator(number), []).append(version)
+    return found
+
+
+def _site(modules: Path, script: str) -> dict[str, Path]:
     """The page, and the release's programs by their place below its scope."""
     scope = modules / SCOPE
     programs = (path for path in scope.rglob("*") if path.suffix in {".js", ".wasm"})
-    own = {name: HERE / name for name in (PAGE, SCRIPT)}
+    own = {PAGE: HERE / PAGE, SCRIPT: HERE / script}
     return {path.relative_to(scope).as_posix(): path for path in programs} | own
 
 

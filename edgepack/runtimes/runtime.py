@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edgepack.records.runtimes import ReplayAnswer, ReplayJob
     from edgepack.runtimes.environment import Environments
     from edgepack.runtimes.requirement import Kind, Requirement
+    from edgepack.runtimes.running import Versions
 
 
 class Runtime(Protocol):
@@ -28,6 +29,13 @@ class Runtime(Protocol):
             environment: variables of the process.
         """
 
+    def registered(self) -> Versions:
+        """Which versions of which builtin operators it knows.
+
+        Raises:
+            subprocess.SubprocessError: it does not answer.
+        """
+
 
 @dataclass(frozen=True)
 class InPython:
@@ -38,6 +46,10 @@ class InPython:
     def run(self, job: ReplayJob, directory: Path, environment: dict[str, str]) -> ReplayAnswer:
         """See `Runtime`."""
         return running.run(self.python, job, directory, environment)
+
+    def registered(self) -> Versions:
+        """See `Runtime`."""
+        return running.registered(self.python)
 
 
 @dataclass(frozen=True)
@@ -50,6 +62,10 @@ class InBrowser:
     def run(self, job: ReplayJob, directory: Path, environment: dict[str, str]) -> ReplayAnswer:
         """See `Runtime`."""
         return browser.run(self.program, self.modules, job, directory, environment)
+
+    def registered(self) -> Versions:
+        """See `Runtime`."""
+        return browser.registered(self.program, self.modules)
 
 
 def prepared(wanted: Requirement, environments: Environments) -> Runtime:

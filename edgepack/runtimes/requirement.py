@@ -17,7 +17,7 @@ PYTHON = ("ai-edge-litert", "tflite-runtime", "tensorflow", "tensorflow-cpu")
 LITERTJS = "@litertjs/core"
 PLAIN = "litertjs"  # the same, for those who read requirements as Python does
 PACKAGES = (*PYTHON, LITERTJS)
-HINT = "Such as tflite-runtime==2.14.0 or ai-edge-litert==1.0.1."
+HINT = "Such as tflite-runtime==2.14.0, ai-edge-litert==1.0.1 or @litertjs/core==2.5.3."
 
 
 @dataclass(frozen=True, order=True)

@@ -284,7 +284,9 @@ def test_a_release_that_does_not_exist_leaves_nothing(releases, tmp_path):
 def test_what_is_missing_is_named(monkeypatch, tmp_path):
     wanted = requirement.parse(NEW)
     monkeypatch.setenv("CHROME_PATH", "no-such-browser")
-    with pytest.raises(RuntimeInstallError, match="runs in Chromium, and no-such-browser was"):
+    with pytest.raises(
+        RuntimeInstallError, match="runs in Chromium, and no-such-browser was not found"
+    ):
         browser.program(wanted)
     monkeypatch.delenv("CHROME_PATH")
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)

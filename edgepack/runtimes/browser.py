@@ -66,7 +66,7 @@ def program(wanted: Requirement) -> Path:
         if found := shutil.which(name):
             return Path(found)
     raise RuntimeInstallError(
-        f"{wanted} runs in Chromium, and {named or 'none'} was found",
+        f"{wanted} runs in Chromium, and {named or 'none'} was {'not ' if named else ''}found",
         hint=f"Install Chromium (Debian's package is chromium), or name its program by {OWN}.",
     )
 

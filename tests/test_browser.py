@@ -76,7 +76,7 @@ def test_every_variant_runs_in_the_browser_or_is_named(edgepack, releases, bundl
     assert all(one["browser"].split(".")[0].isdecimal() for one in right)
     assert not any(one["python"] for one in found.values())
     assert done.returncode == 6
-    assert f"int8 on {NEW} does not load: Error: Element type INT8" in done.stderr
+    assert f"int8 on {NEW}: does not load: Error: Element type INT8" in done.stderr
 
 
 def test_what_agrees_is_a_table_that_names_the_browser(edgepack, releases, bundle):

@@ -39,7 +39,7 @@ STAGES = (
         "stats",
         "targets",
     }
-    | {"provenance", "runtimes", "vectors", "workers"}
+    | {"micro", "provenance", "runtimes", "vectors", "workers"}
 )
 MAY_SEE: dict[str, set[str]] = {
     "errors": set(),
@@ -50,6 +50,7 @@ MAY_SEE: dict[str, set[str]] = {
     "labels": {"errors"},
     "compat": BASE | {"tomlfile"},
     "runtimes": BASE | {"tflite"},
+    "micro": BASE | {"files", "runtimes", "tflite", "tomlfile"},
     "config": LEAVES | READERS | {"targets"},
     "schemas": LEAVES | {"config", "datasets", "targets"},
     "targets": LEAVES,

@@ -36,13 +36,29 @@ def read(path: Path) -> TFLiteFacts:
         UsageError: it is not there or not readable.
         ModelError: it is not a whole .tflite.
     """
+    return parse(_mapped_file(path), str(path))
+
+
+def subgraphs(path: Path) -> tuple[Graph, ...]:
+    """The graphs of a file, as they are stored.
+
+    Raises:
+        UsageError: it is not there or not readable.
+        ModelError: it is not a whole .tflite.
+    """
+    try:
+        return graphs(root(_mapped_file(path), schema.IDENTIFIER))
+    except (CorruptError, RecursionError) as error:
+        raise refuse(str(path), error) from error
+
+
+def _mapped_file(path: Path) -> memoryview:
     try:
         with path.open("rb") as file:
             if not path.stat().st_size:
                 raise refuse(str(path), CorruptError("it is empty"))
             # closed with the last view of it, which an error's traceback may hold
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return parse(memoryview(mapped), str(path))
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror}", where=path) from error
 

@@ -34,6 +34,8 @@ class Requirement:
     @property
     def companions(self) -> tuple[str, ...]:
         """What is installed beside it, as releases do not say what they are too old for."""
+        if self.package == MICRO:
+            return ()  # it takes any NumPy
         old = self.package.startswith("tensorflow") and Version(self.version) < Version("2.12")
         return ("numpy<1.24", "protobuf<3.20") if old else ("numpy<2",)
 

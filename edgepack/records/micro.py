@@ -51,3 +51,14 @@ class MicroFit(Record):
     def runs(self) -> bool:
         """Whether nothing is known that keeps TFLite Micro from running it."""
         return not (self.unsupported or self.objections)
+
+
+class CModel(Record):
+    """Which file of which release a C array is of."""
+
+    name: str
+    version: str
+    variant: str
+    sha256: str
+    size_bytes: int
+    arena: ArenaSize | None = None

@@ -11,8 +11,8 @@ from packaging.version import Version
 
 from edgepack.errors import UsageError
 
-PACKAGES = ("ai-edge-litert", "tflite-runtime", "tensorflow", "tensorflow-cpu")
 MICRO = "tflite-micro"
+PACKAGES = ("ai-edge-litert", "tflite-runtime", "tensorflow", "tensorflow-cpu", MICRO)
 HINT = "Such as tflite-runtime==2.14.0 or ai-edge-litert==1.0.1."
 
 

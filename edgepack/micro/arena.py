@@ -59,6 +59,10 @@ class Sizes(Record):
     node: int
     border: int
     quantization: int
+    request: int
+    requests: int
+    information: int
+    requirement: int
     other_options: int
     other_data: int
     options: dict[str, int]
@@ -101,13 +105,18 @@ def estimated(graphs: Sequence[Graph], reason: str = "") -> ArenaSize:
 
     Subgraphs of control flow are planned on their own, and count in full.
     """
-    planned = sum(extent(tuple(buffers(graph))) for graph in graphs)
-    tail = _kept(graphs)
+    plans = tuple(tuple(buffers(graph)) for graph in graphs)
+    planned, tail = sum(map(extent, plans)), _kept(graphs)
+    needed = aligned(tail.used) + _planning(graphs, sum(map(len, plans)))
+    for indices in (graphs[0].inputs, graphs[0].outputs) if graphs else ():
+        _borders(tail, graphs[0], indices)
+    starting = max(0, needed - planned - tail.used)
     return ArenaSize(
-        bytes=planned + tail,
+        bytes=planned + tail.used + starting,
         method="estimated",
         planned=planned,
-        kept=tail,
+        kept=tail.used,
+        starting=starting,
         detail=DETAIL,
         reason=reason,
     )
@@ -144,7 +153,19 @@ def _bytes(tensor: GraphTensor) -> int:
     return elements(tensor) * WIDTHS.get(tensor.dtype, 0)
 
 
-def _kept(graphs: Sequence[Graph]) -> int:
+def _planning(graphs: Sequence[Graph], planned: int) -> int:
+    """What lies below the tail while so many buffers are planned."""
+    known, scratches = sizes(), sum(map(_scratches, graphs))
+    infos = scratches + sum(len(graph.tensors) for graph in graphs)
+    offsets = known.pointer * len(graphs)
+    requests = known.request * (scratches + known.requests)
+    return aligned(requests + offsets + known.information * infos) + aligned(
+        known.requirement * planned
+    )
+
+
+def _kept(graphs: Sequence[Graph]) -> Tail:
+    """What is kept when the plan is made: all but inputs and outputs as the app sees them."""
     known, tail = sizes(), Tail()
     tail.take(known.fixed + known.subgraph * len(graphs), known.pointer)
     for each in (known.tensor * len(graph.tensors) for graph in graphs):
@@ -158,9 +179,7 @@ def _kept(graphs: Sequence[Graph]) -> int:
     tail.take(known.pointer * sum(map(_scratches, graphs)), known.pointer)
     for size in (_bytes(tensor) for graph in graphs for tensor in graph.tensors if tensor.variable):
         tail.take(size)
-    for indices in (graphs[0].inputs, graphs[0].outputs) if graphs else ():
-        _borders(tail, graphs[0], indices)
-    return tail.used
+    return tail
 
 
 def _options(graph: Graph) -> Iterator[int]:

@@ -42,6 +42,7 @@ class MicroAnswer(Record):
     loads: bool
     ran: bool
     reason: str
+    least: int = 0  # bytes in which it starts
 
 
 def arena(path: Path, environments: Environments, runtime: Requirement | None = None) -> ArenaSize:
@@ -102,16 +103,18 @@ def _judged(
     found = sizes_said(done.stderr)
     if found is None:
         return _instead(guess, f"{wanted} did not say what it took")
-    return _record(found, wanted)
+    return _record(found, answer.least, wanted)
 
 
-def _record(found: Mapping[str, int], wanted: Requirement) -> ArenaSize:
+def _record(found: Mapping[str, int], least: int, wanted: Requirement) -> ArenaSize:
+    size = max(found["total"], least)
     return ArenaSize(
-        bytes=found["total"],
+        bytes=size,
         method="measured",
         runtime=str(wanted),
         planned=found["head"],
         kept=found["tail"],
+        starting=size - found["total"],
         detail=DETAIL,
     )
 

@@ -22,6 +22,9 @@ class ArenaSize(Record):
     runtime: str = Field("", description="which measured it, such as tflite-micro==1.0")
     planned: int = Field(description="of it, for tensors and scratch, which share their place")
     kept: int = Field(description="of it, for what lives as long as the interpreter")
+    starting: int = Field(
+        0, description="of it, what is needed beyond both, and only while the interpreter starts"
+    )
     detail: str = Field("", description="what the figure covers")
     reason: str = Field("", description="why it was not measured")
     refused: str = Field("", description="TFLite Micro's own words, where it does not run the file")

@@ -47,7 +47,10 @@ def export(
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Write the files that check bundles in an app's build, or a model as a C array."""
+    """Write the files that check bundles in an app's build.
+
+    For a microcontroller: a model of a bundle as a C array with its header.
+    """
     with command(json=json, verbose=verbose) as terminal:
         from edgepack import api
 

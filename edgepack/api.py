@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgepack.errors import MissingExtraError
+from edgepack.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from os import PathLike
 
     from edgepack.bundle.keys import Signer
+    from edgepack.consumers import Parcel
     from edgepack.pipeline.build import Request
     from edgepack.records.consumers import Export, Platform
     from edgepack.records.difference import Difference
@@ -346,20 +347,61 @@ def diff(before: str | PathLike[str], after: str | PathLike[str]) -> Difference:
     return compare(Path(before), Path(after))
 
 
-def export(platform: Platform, directory: str | PathLike[str], *, force: bool = False) -> Export:
-    """Write the files that check bundles in an app's build: for Gradle, Xcode or plain Java.
+def export(  # noqa: PLR0913 - each is an option of its own
+    platform: Platform,
+    directory: str | PathLike[str],
+    *,
+    force: bool = False,
+    bundle: str | PathLike[str] | None = None,
+    variant: str | None = None,
+    keys: Iterable[str | PathLike[str]] = (),
+) -> Export:
+    """Write the files that an app's build takes: verifiers of bundles, or a model as a C array.
 
     Args:
-        platform: android, ios or java.
+        platform: android, ios or java for the verifier in a build; microcontroller for an array.
         directory: where to; made if need be.
         force: replace files that are there and differ.
+        bundle: that has the model, for a microcontroller. It is checked whole first.
+        variant: of the model; by default the best one of the targets that are microcontrollers.
+        keys: public keys in PEM files, one of which must have signed the bundle; none: signatures
+            are checked for their form alone.
 
     Raises:
-        UsageError: a file that differs is there, or one cannot be written.
+        UsageError: a file that differs is there, or one cannot be written; no variant is named
+            and none can be chosen; a bundle is missing, or stands where none is used.
+        VerificationError: the bundle does not hold, is not signed, expired, or failed its gate.
+        IncompatibleError: TFLite Micro cannot run the model.
     """
     from edgepack import consumers
 
-    return consumers.export(platform, Path(directory), force=force)
+    if platform != "microcontroller":
+        if bundle is not None or variant is not None or tuple(keys):
+            raise UsageError(
+                f"{platform} takes no bundle, variant or key: its files check any bundle",
+                hint="Leave them out, or export for microcontroller.",
+            )
+        return consumers.export(platform, Path(directory), force=force)
+    return consumers.write(_c_array(bundle, variant, keys), Path(directory), force=force)
+
+
+def _c_array(
+    bundle: str | PathLike[str] | None, variant: str | None, keys: Iterable[str | PathLike[str]]
+) -> Parcel:
+    from edgepack.bundle.keys import public_key
+    from edgepack.consumers import Parcel
+    from edgepack.pipeline.embedding import Asked, c_array
+
+    if bundle is None:
+        raise UsageError("no bundle is named", hint="Name it by --bundle NAME-VERSION.zip.")
+    asked = Asked(Path(bundle), variant, tuple(public_key(Path(key)) for key in keys))
+    contents = c_array(asked)
+    return Parcel(
+        "microcontroller",
+        contents,
+        f"compile {list(contents)[-1]} into the firmware",
+        "docs/microcontrollers.md",
+    )
 
 
 def inspect(

@@ -150,6 +150,13 @@ def test_base_install_exports_the_verifiers(base, tmp_path, platform):
     assert [*tmp_path.iterdir()]
 
 
+def test_base_install_exports_a_c_array(base, bundle, tmp_path):
+    asked = ("export", "microcontroller", "--bundle", bundle, "--variant", "int8")
+    done = base(*asked, "--output", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {file.name for file in tmp_path.iterdir()} == {"digits_model.c", "digits_model.h"}
+
+
 def test_base_install_tells_that_a_bundle_does_not_differ_from_itself(base, bundle):
     done = base("diff", bundle, bundle, "--fail-on", "any")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -56,7 +56,7 @@ def take(path: Path, policy: Policy) -> Verification:
         if policy.detached:
             _check_detached(found, policy.detached, policy.keys)
         check_gate(found.manifest, path, allowed=policy.allow_failed)
-        _check_day(found.manifest, path, policy.now)
+        check_day(found.manifest, path, policy.now)
         if policy.lock:
             _check_lock(found, path, policy.lock, update=policy.update_lock)
         return _verification(path, file, found)
@@ -94,7 +94,12 @@ def check_gate(manifest: Manifest, where: Path, *, allowed: bool) -> None:
         )
 
 
-def _check_day(manifest: Manifest, where: Path, now: datetime) -> None:
+def check_day(manifest: Manifest, where: Path, now: datetime) -> None:
+    """Refuse a bundle whose day has passed.
+
+    Raises:
+        ExpiredError: it has by `now`, in UTC.
+    """
     if manifest.expires and f"{now:%Y-%m-%dT%H:%M:%SZ}" >= manifest.expires:
         raise ExpiredError(
             f"expired on {manifest.expires}", where=where, hint="Fetch or build a newer release."

@@ -1,8 +1,8 @@
-"""Verifiers of bundles for builds without Python, and how they get into an app's repository."""
+"""Verifiers of bundles for builds without Python, and how files get into an app's repository."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from edgepack.errors import OutputError, UsageError
 from edgepack.records.consumers import ConsumerFile, Export
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from typing import Literal
 
@@ -47,8 +48,27 @@ KITS: dict[Platform, _Kit] = {
 }
 
 
+@dataclass(frozen=True)
+class Parcel:
+    """Files for a directory of an app's.
+
+    Args:
+        platform: whose build takes them.
+        contents: by name.
+        next: what comes next, in one line.
+        page: of the documentation.
+        modes: by name, of those that are not plain.
+    """
+
+    platform: Platform
+    contents: Mapping[str, bytes]
+    next: str
+    page: str
+    modes: Mapping[str, int] = field(default_factory=dict)
+
+
 def export(platform: Platform, directory: Path, *, force: bool = False) -> Export:
-    """Write the files of a platform. All are looked at before the first is written.
+    """Write the verifier of a platform.
 
     Args:
         platform: whose build checks bundles.
@@ -60,7 +80,23 @@ def export(platform: Platform, directory: Path, *, force: bool = False) -> Expor
         OutputError: one cannot be read or written.
     """
     kit = KITS[platform]
-    contents = {directory / name: _content(name) for name in kit.names}
+    contents = {name: _content(name) for name in kit.names}
+    return write(Parcel(platform, contents, kit.next, kit.page, kit.names), directory, force=force)
+
+
+def write(parcel: Parcel, directory: Path, *, force: bool = False) -> Export:
+    """Write files. All are looked at before the first is written.
+
+    Args:
+        parcel: what is to be there.
+        directory: where to; made if need be.
+        force: replace files that are there and differ.
+
+    Raises:
+        UsageError: a file that differs is there.
+        OutputError: one cannot be read or written.
+    """
+    contents = {directory / name: content for name, content in parcel.contents.items()}
     states = {path: _state(path, content) for path, content in contents.items()}
     changed = [path for path, state in states.items() if state == "replaced"]
     if changed and not force:
@@ -70,9 +106,9 @@ def export(platform: Platform, directory: Path, *, force: bool = False) -> Expor
             hint="--force replaces it; commit what you changed there before.",
         )
     for path, content in contents.items():
-        _write(path, content, kit.names[path.name], keep=states[path] == "kept")
+        _write(path, content, parcel.modes.get(path.name, PLAIN), keep=states[path] == "kept")
     done = tuple(ConsumerFile(path=str(path), state=state) for path, state in states.items())
-    return Export(platform=platform, files=done, next=kit.next, page=kit.page)
+    return Export(platform=parcel.platform, files=done, next=parcel.next, page=parcel.page)
 
 
 def _content(name: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Files that app teams take over to check bundles in their own builds."""
+"""Files that app teams take over: verifiers of bundles, and models as C arrays."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field
 
 from edgepack.records.base import Record
 
-Platform = Literal["android", "ios", "java"]
+Platform = Literal["android", "ios", "java", "microcontroller"]
 
 
 class ConsumerFile(Record):

@@ -7,9 +7,11 @@ libraries print.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import json
 import operator
+import os
 import struct
 import sys
 import time
@@ -22,6 +24,7 @@ RUNTIMES = (
     ("tflite_runtime.interpreter", "Interpreter"),
     ("tensorflow", "lite.Interpreter"),
 )
+ARENA = 1 << 26  # bytes that TFLite Micro may take at least
 Job = Any  # a dict, as JSON has it
 
 
@@ -66,7 +69,57 @@ def runtime() -> Any:
             return operator.attrgetter(name)(importlib.import_module(module))
         except ImportError:
             continue
+    if importlib.util.find_spec("tflite_micro"):
+        return Micro
     raise ImportError("no runtime can be imported")
+
+
+class Micro:
+    """TFLite Micro's interpreter with the names that the others have.
+
+    Raises:
+        ImportError: the package cannot be loaded.
+        RuntimeError: it refuses the file.
+    """
+
+    def __init__(self, model_path: str) -> None:
+        """Make it, which allocates too."""
+        kind = importlib.import_module("tflite_micro").runtime.Interpreter
+        size = max(ARENA, 10 * os.path.getsize(model_path))  # noqa: PTH202
+        self._own = kind.from_file(model_path, arena_size=size)
+        self.set_tensor = lambda index, values: self._own.set_input(values, index)
+        self.get_tensor = self._own.get_output
+        self.invoke = self._own.invoke
+        self.reset_all_variables = self._own.reset
+
+    def allocate_tensors(self) -> None:
+        """Nothing is left to do."""
+
+    def resize_tensor_input(self, index: int, shape: list[int]) -> None:
+        """It has no such thing.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(f"TFLite Micro cannot make input {index} {shape}")
+
+    def get_input_details(self) -> list[Job]:
+        """By place, which is what it knows inputs by."""
+        return details(self._own.get_input_details)
+
+    def get_output_details(self) -> list[Job]:
+        """By place."""
+        return details(self._own.get_output_details)
+
+
+def details(of: Any) -> list[Job]:
+    """What there is from place 0 on, each with its place."""
+    found: list[Job] = []
+    while True:
+        try:
+            found.append({**of(len(found)), "index": len(found)})
+        except IndexError:
+            return found
 
 
 def registered() -> dict[int, list[int]]:

@@ -13,7 +13,8 @@ from packaging.version import Version
 from edgepack.errors import UsageError
 
 Kind = Literal["python", "browser"]
-PYTHON = ("ai-edge-litert", "tflite-runtime", "tensorflow", "tensorflow-cpu")
+MICRO = "tflite-micro"
+PYTHON = ("ai-edge-litert", "tflite-runtime", "tensorflow", "tensorflow-cpu", MICRO)
 LITERTJS = "@litertjs/core"
 PLAIN = "litertjs"  # the same, for those who read requirements as Python does
 PACKAGES = (*PYTHON, LITERTJS)
@@ -48,6 +49,8 @@ class Requirement:
     @property
     def companions(self) -> tuple[str, ...]:
         """What is installed beside it, as releases do not say what they are too old for."""
+        if self.package == MICRO:
+            return ()  # it takes any NumPy
         old = self.package.startswith("tensorflow") and Version(self.version) < Version("2.12")
         return ("numpy<1.24", "protobuf<3.20") if old else ("numpy<2",)
 

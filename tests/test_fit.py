@@ -11,7 +11,7 @@ import tflite_models
 from edgepack.compat.fit import fit
 from edgepack.edgetpu.fit import fit as edgetpu
 from edgepack.records.edgetpu import NotCompiled
-from edgepack.records.micro import ArenaSize
+from edgepack.records.micro import ArenaSize, MicroFit
 from edgepack.records.runtimes import RuntimeRun
 from edgepack.records.target import Candidate
 from edgepack.records.tensors import OpUse
@@ -27,6 +27,13 @@ def run(**changes):
 def candidate(facts=None, **changes):
     evidence = samples.evidence(samples.variant())
     given = Candidate(variant="int8", facts=samples.files(evidence, **(facts or {}))["int8"])
+    return given.model_copy(update=changes)
+
+
+def micro(size, **changes):
+    arena = ArenaSize(bytes=size, method="estimated", planned=size, kept=0)
+    known = dict.fromkeys(("unsupported", "float_operators", "unaccelerated", "open_shapes"), ())
+    given = MicroFit(flash_bytes=60_000, arena=arena, objections=(), **known)
     return given.model_copy(update=changes)
 
 
@@ -56,9 +63,16 @@ CUSTOM = (OpUse(name="FlexErf", custom=True, count=1), OpUse(name="CONV_2D", ver
         (
             {"max_arena_bytes": 10},
             {},
-            {"arena": ArenaSize(bytes=11, method="estimated")},
+            {"micro": micro(11)},
             "arena",
             "11 bytes of tensor arena (estimated) are more than 10",
+        ),
+        (
+            {"platform": "microcontroller"},
+            {},
+            {"micro": micro(9, objections=("it refuses the file: no",))},
+            "run",
+            "it refuses the file: no",
         ),
         (
             {"runtimes": (RUNTIME,)},
@@ -94,7 +108,8 @@ def test_each_thing_that_is_asked_has_its_objection(asks, facts, known, kind, sa
         ({"operators": {"SOFTMAX": 1, "CONV_2D": 3}}, {}, {}),
         ({"operators": {"SOFTMAX": 0, "CONV_2D": 0}}, {"ops": CUSTOM}, {}),
         ({"max_size_bytes": 60_000, "max_memory_bytes": 9}, {}, {"memory_bytes": 9}),
-        ({"max_arena_bytes": 9}, {}, {"arena": ArenaSize(bytes=9, method="measured")}),
+        ({"max_arena_bytes": 9}, {}, {"micro": micro(9)}),
+        ({"platform": "android"}, {}, {"micro": micro(9, objections=("no",))}),
         ({"runtimes": (RUNTIME,)}, {}, {"runs": (run(), run(runtime="another==1", loads=False))}),
     ],
 )

@@ -39,7 +39,7 @@ def _objections(target: Target, one: Candidate) -> Iterator[Objection]:
     yield from _operators(target, one.facts)
     yield from releases.objections(target.runtime, one.least_releases)
     yield from _sizes(target, one)
-    yield from _compiled(target, one)
+    yield from _on_device(target, one)
     for runtime in target.runtimes:
         yield from (_failed(run) for run in one.runs if run.runtime == runtime and not run.holds)
 
@@ -116,9 +116,9 @@ def _sizes(target: Target, one: Candidate) -> Iterator[Objection]:
     size, most = one.facts.size_bytes, target.max_size_bytes
     if most is not None and size > most:
         yield Objection(kind="size", what=f"{size} bytes are more than {most}")
-    most = target.max_arena_bytes
-    if most is not None and one.arena and one.arena.bytes > most:
-        what = f"{one.arena.bytes} bytes of tensor arena ({one.arena.method}) are more than {most}"
+    most, arena = target.max_arena_bytes, one.micro.arena if one.micro else None
+    if most is not None and arena and arena.bytes > most:
+        what = f"{arena.bytes} bytes of tensor arena ({arena.method}) are more than {most}"
         yield Objection(kind="arena", what=what)
     most = target.max_memory_bytes
     if most is not None and one.memory_bytes is not None and one.memory_bytes > most:
@@ -126,8 +126,10 @@ def _sizes(target: Target, one: Candidate) -> Iterator[Objection]:
         yield Objection(kind="memory", what=f"its peak memory here is more than {most} bytes")
 
 
-def _compiled(target: Target, one: Candidate) -> Iterator[Objection]:
-    """What the device's own compiler said, where it was there to ask."""
+def _on_device(target: Target, one: Candidate) -> Iterator[Objection]:
+    """What the device's own compiler or runtime said, where it was there to ask."""
+    if target.platform == "microcontroller" and one.micro:
+        yield from (Objection(kind="run", what=what) for what in one.micro.objections)
     refused = one.edgetpu.not_compiled if one.edgetpu else None
     if target.platform == "edgetpu" and refused and refused.log:
         yield Objection(kind="run", what=refused.why)
@@ -143,7 +145,7 @@ def _unchecked(target: Target, one: Candidate) -> Iterator[str]:
         yield said
     if target.max_memory_bytes is not None and one.memory_bytes is None:
         yield "peak memory was not measured (max_memory_bytes)"
-    if target.max_arena_bytes is not None and one.arena is None:
+    if target.max_arena_bytes is not None and one.micro is None:
         yield "the tensor arena is not known (max_arena_bytes)"
     run = {found.runtime for found in one.runs}
     for runtime in target.runtimes:

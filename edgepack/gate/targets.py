@@ -76,7 +76,7 @@ def _candidate(one: VariantEvidence, facts: TFLiteFacts) -> Candidate:
         facts=facts,
         least_releases=one.least_releases,
         memory_bytes=one.memory.peak_bytes if one.memory else None,
-        arena=one.arena,
+        micro=one.micro,
         edgetpu=one.edgetpu,
         runs=one.runs,
     )

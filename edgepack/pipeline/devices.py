@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,13 @@ from typing import TYPE_CHECKING
 from edgepack.delegates import lists
 from edgepack.delegates.fit import fit as delegated
 from edgepack.edgetpu.fit import fit as edgetpu
+from edgepack.errors import RuntimeInstallError
+from edgepack.micro.arena import estimate
+from edgepack.micro.fit import check
+from edgepack.micro.operators import operators
+from edgepack.pipeline.releases import FOLDER
+from edgepack.records.micro import ArenaSize
+from edgepack.runtimes.environment import Environments
 from edgepack.tflite import subgraphs
 
 if TYPE_CHECKING:
@@ -20,8 +28,10 @@ if TYPE_CHECKING:
     from edgepack.records.delegates import DelegateFit
     from edgepack.records.edgetpu import EdgeTpuFit
     from edgepack.records.evidence import VariantEvidence
+    from edgepack.records.micro import MicroFit
     from edgepack.records.target import Target
 
+ARENA = "arena"
 COMPILED = "edgetpu"  # directory below the output: files of edgetpu_compiler's
 
 
@@ -42,6 +52,7 @@ def _seen(session: Session, plan: Plan, one: VariantEvidence, file: Path) -> Var
     found = {
         "delegates": delegate_fits(file, plan.targets),
         "edgetpu": _edgetpu(session, plan, one.variant, file),
+        "micro": _micro(session, plan, one, file),
     }
     return one.model_copy(update=found)
 
@@ -68,3 +79,34 @@ def _edgetpu(session: Session, plan: Plan, variant: str, file: Path) -> EdgeTpuF
     target = Path(plan.settings.output) / COMPILED / f"{variant}_edgetpu.tflite"
     found = edgetpu(file, target)
     return found.model_copy(update={"path": variant})  # the report goes to other machines
+
+
+def _micro(session: Session, plan: Plan, one: VariantEvidence, file: Path) -> MicroFit | None:
+    """None where no target is one."""
+    if not any(map(is_micro, plan.targets)):
+        return None
+    return check(file, _arena(session, one, file))
+
+
+def _arena(session: Session, one: VariantEvidence, file: Path) -> ArenaSize:
+    """Measured once; an estimate, for want of the release, only until it can be had."""
+    from edgepack.micro import measured  # imports NumPy
+
+    environments, release = Environments(session.cache.root / FOLDER), operators().runtime
+    try:
+        environments.python(release)
+    except RuntimeInstallError as error:
+        session.warn(ARENA, f"{one.variant}: estimated, not measured: {error.message}")
+        return estimate(file, error.message)
+    key = {"model": one.sha256, "release": str(release), "machine": platform.machine()}
+
+    def make(_: Path) -> ArenaSize:
+        session.tell(ARENA, f"measuring the tensor arena of {one.variant}")
+        return measured.arena(file, environments)
+
+    return session.cache.stage(ARENA, key, ArenaSize, make)[0]
+
+
+def is_micro(target: Target) -> bool:
+    """Whether TensorFlow Lite Micro is what runs there."""
+    return target.platform == "microcontroller" or target.max_arena_bytes is not None

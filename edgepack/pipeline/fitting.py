@@ -13,7 +13,8 @@ from edgepack.bundle import reader as bundles
 from edgepack.compat.fit import fit
 from edgepack.compat.least import least
 from edgepack.errors import UsageError
-from edgepack.pipeline.devices import delegate_fits
+from edgepack.micro.fit import check
+from edgepack.pipeline.devices import delegate_fits, is_micro
 from edgepack.pipeline.session import SCRATCH
 from edgepack.records.target import Candidate, TargetFits
 from edgepack.tflite import reader
@@ -46,8 +47,9 @@ def fits(path: Path, wanted: Sequence[str] = ()) -> TargetFits:
 
 
 def _fit(target: Target, one: Candidate) -> TargetFit:
-    delegates = delegate_fits(Path(one.facts.path), (target,))
-    return fit(target, one).model_copy(update={"delegates": delegates})
+    path = Path(one.facts.path)
+    found = fit(target, one.model_copy(update={"micro": check(path) if is_micro(target) else None}))
+    return found.model_copy(update={"delegates": delegate_fits(path, (target,))})
 
 
 @contextmanager

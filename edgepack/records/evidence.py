@@ -11,7 +11,7 @@ from edgepack.records.compat import LeastRelease
 from edgepack.records.delegates import DelegateFit
 from edgepack.records.edgetpu import EdgeTpuFit
 from edgepack.records.facts import Precision
-from edgepack.records.micro import ArenaSize
+from edgepack.records.micro import MicroFit
 from edgepack.records.profile import OpProfile
 from edgepack.records.runtimes import RuntimeRun
 
@@ -142,8 +142,8 @@ class VariantEvidence(Record):
     edgetpu: EdgeTpuFit | None = Field(
         None, description="on Coral's Edge TPU; None where no target is one"
     )
-    arena: ArenaSize | None = Field(
-        None, description="on microcontrollers; None where no target asks for it"
+    micro: MicroFit | None = Field(
+        None, description="on microcontrollers; None where no target is one"
     )
     runs: tuple[RuntimeRun, ...] = Field(
         (), description="on the releases that targets ask for (`runtimes`)"

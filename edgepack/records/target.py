@@ -12,7 +12,7 @@ from edgepack.records.delegates import DelegateFit
 from edgepack.records.edgetpu import EdgeTpuFit
 from edgepack.records.facts import Precision, TFLiteFacts
 from edgepack.records.manifest import RuntimeNeed
-from edgepack.records.micro import ArenaSize
+from edgepack.records.micro import MicroFit
 from edgepack.records.runtimes import RuntimeRun
 
 Platform = Literal[
@@ -89,7 +89,7 @@ class Candidate(Record):
     facts: TFLiteFacts
     least_releases: tuple[LeastRelease, ...] = ()
     memory_bytes: int | None = Field(None, description="peak on the host; None: not measured")
-    arena: ArenaSize | None = Field(None, description="of TensorFlow Lite Micro; None: not known")
+    micro: MicroFit | None = Field(None, description="on microcontrollers; None: not looked at")
     edgetpu: EdgeTpuFit | None = Field(None, description="on the Edge TPU; None: not looked at")
     runs: tuple[RuntimeRun, ...] = Field((), description="on releases of runtimes")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import astuple
 from typing import TYPE_CHECKING
 
-from edgepack.report import delegates, figures, findings, profile, rows, shipping, wording
+from edgepack.report import delegates, figures, findings, micro, profile, rows, shipping, wording
 from edgepack.report.markup import escape, folded, table
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def _devices(report: Report) -> Iterator[str]:
     variants = report.evidence.variants
     yield delegates.section({one.variant: one.delegates for one in variants})
     yield delegates.edgetpu({one.variant: one.edgetpu for one in variants if one.edgetpu})
+    yield micro.section({one.variant: one.micro for one in variants if one.micro})
 
 
 def _facts(report: Report) -> str:

@@ -1,0 +1,124 @@
+"""Every built-in profile with a model that fits it and one that does not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import tflite_models
+from tflite_models import scaled, tensor
+
+from edgepack import targets
+
+VARIANTS = ("float32", "float16", "dynamic", "int8", "int8-float-io")
+# Which of them each profile gets of the embedded example.
+BEST = {
+    "android": "int8",
+    "android-compiled-model": "int8",
+    "android-play-services": "int8",
+    "android-tensorflow-lite": "int8",
+    "browser": "float16",
+    "edgetpu": "int8",
+    "ios": "float16",
+    "ios-litert": "float16",
+    "linux": "int8",
+    "macos": "int8",
+    "microcontroller": "int8",
+    "raspberry-pi": "int8",
+    "raspberry-pi-tflite-runtime": "int8",
+    "windows": "int8",
+}
+
+
+def _chain(name, version=1, dtype="float32"):
+    """A file of one operator on one tensor."""
+    scale = scaled([1.0], [0]) if dtype.startswith("int") else None
+    ports = [tensor(port, dtype, quantization=scale) for port in ("x", "y")]
+    model = tflite_models.unpack(tflite_models.build(ports, [(name, [0], [1])], [0], [1]))
+    model.operatorCodes[0].version = version
+    return tflite_models.pack(model)
+
+
+def _open():
+    """An int8 file whose batch is open."""
+    model = tflite_models.unpack(_chain("RELU", dtype="int8"))
+    for port in model.subgraphs[0].tensors:
+        port.shapeSignature = [-1, 4]
+    return tflite_models.pack(model)
+
+
+def _add(version):
+    ports = [tensor(port) for port in ("x", "y", "z")]
+    model = tflite_models.unpack(tflite_models.build(ports, [("ADD", [0, 1], [2])], [0, 1], [2]))
+    model.operatorCodes[0].version = version
+    return tflite_models.pack(model)
+
+
+# A file that each profile refuses, by the rule that is its own.
+REFUSED = {
+    "android": (_add(6), "ADD version 6 is new in com.google.ai.edge.litert:litert 2.1.6"),
+    "android-compiled-model": (_chain("RELU", dtype="uint16"), "input 'x' is uint16, not"),
+    "android-play-services": (_chain("MyOwn"), "no way to bring operators along: MyOwn"),
+    "android-tensorflow-lite": (_add(6), "no org.tensorflow:tensorflow-lite that was tried has"),
+    "browser": (_chain("RELU", dtype="int8"), "input 'x' is int8, not float32 or int32 or uint8"),
+    "edgetpu": (_open(), "tensors have a dimension that is not fixed"),
+    "ios": (_chain("RELU", dtype="int8"), "input 'x' is int8, not"),
+    "ios-litert": (_chain("RELU", dtype="complex64"), "precision is other, not"),
+    "linux": (_add(6), "ADD version 6 is new in ai-edge-litert 2.1.6"),
+    "macos": (_add(6), "ADD version 6 is new in ai-edge-litert 2.1.6"),
+    "microcontroller": (_chain("SEGMENT_SUM", dtype="int8"), "the platform has no SEGMENT_SUM"),
+    "raspberry-pi": (_add(6), "ADD version 6 is new in ai-edge-litert 2.1.6"),
+    "raspberry-pi-tflite-runtime": (_add(6), "no tflite-runtime that was tried has ADD version 6"),
+    "windows": (_add(6), "ADD version 6 is new in ai-edge-litert 2.1.6"),
+}
+
+
+@pytest.fixture(scope="module")
+def shipped(edgepack, tmp_path_factory):
+    """What each profile gets of the embedded example; the Edge TPU of one built for it."""
+    found = {}
+    output = tmp_path_factory.mktemp("profiles")
+    for name, names, variants, more in (
+        ("most", sorted(BEST.keys() - {"edgetpu"}), VARIANTS, ()),
+        ("edgetpu", ["edgetpu"], ("int8",), ("--granularity", "tensor")),
+    ):
+        asked = [word for one in variants for word in ("--variant", one)]
+        asked += [word for one in names for word in ("--target", one)]
+        done = edgepack("build", "--demo", "--output", output / name, *asked, *more)
+        if "error[runtime-install]" in done.stderr:
+            pytest.skip(f"a runtime cannot be installed here: {done.stderr[-300:]}")
+        assert done.returncode == 0, done.stdout + done.stderr
+        report = json.loads((output / name / "report.json").read_bytes())
+        found |= {one["name"]: one for one in report["targets"]}
+    return found
+
+
+def test_all_built_in_profiles_are_here():
+    assert BEST.keys() == REFUSED.keys() == set(targets.names())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BEST)
+def test_a_profile_gets_the_best_variant_that_fits(shipped, name):
+    assert shipped[name]["variants"][0] == BEST[name]
+    others = {one["variant"] for one in shipped[name]["passed_over"]}
+    assert others == ({*VARIANTS} if name != "edgetpu" else {"int8"}) - {BEST[name]}
+    assert all(one["reason"] for one in shipped[name]["passed_over"])
+    assert shipped[name]["packaging"]
+
+
+@pytest.mark.slow
+def test_the_board_with_the_old_runtime_was_run(shipped):
+    found = shipped["raspberry-pi-tflite-runtime"]
+    assert found["proven_on"] == ["tflite-runtime==2.14.0"]
+    assert "dynamic" not in found["variants"]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_profile_refuses_what_its_runtime_cannot_run(edgepack, tmp_path, name):
+    data, says = REFUSED[name]
+    (tmp_path / "model.tflite").write_bytes(data)
+    done = edgepack("targets", "check", tmp_path / "model.tflite", "--target", name)
+    assert done.returncode == 6, done.stdout + done.stderr
+    assert says in " ".join(done.stdout.split())
+    assert f"nothing here is for {name}" in done.stderr

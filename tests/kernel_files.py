@@ -230,13 +230,14 @@ KINDS = (
 
 def right(python, names, directory):
     """Those of some kinds whose file a runtime loads, and answers what it should."""
-    jobs = [_job(number, KINDS[name], directory) for number, name in enumerate(names)]
+    jobs = [job_of(number, KINDS[name], directory) for number, name in enumerate(names)]
     answers = running.run_all(python, jobs, directory, {})
     told = zip(names, jobs, answers, strict=True)
     return {name for name, job, answer in told if not answer.reason and _close(KINDS[name], job)}
 
 
-def _job(number, kind, directory):
+def job_of(number, kind, directory):
+    """One file of a kind, what it is fed, and where the answer goes."""
     model, fed = directory / f"{number}.tflite", directory / f"{number}.bin"
     model.write_bytes(file_of(kind))
     fed.write_bytes(kind.given.tobytes())

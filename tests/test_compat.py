@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import get_args
 
 import evidence_samples as samples
@@ -25,6 +26,7 @@ from edgepack.tflite import reader
 PACKAGES = sorted({one.package for one in numberings().values() if one.package})
 
 
+DOC = Path(__file__).resolve().parents[1] / "docs/runtimes.md"
 VERSION_12 = ("FULLY_CONNECTED version 12",)
 
 
@@ -130,6 +132,9 @@ def test_the_share_that_is_proven_by_running(package):
     if package != "tensorflow":
         assert (found.read, found.deciding) == (0, found.deciding_run)
     assert all(row.answers.strip("?") for _, row in rows)
+    (line,) = (one for one in DOC.read_text().splitlines() if one.startswith(f"| `{package}` | "))
+    assert f" {found.run} of {found.rows} " in line
+    assert f" {found.deciding_run} of {found.deciding} " in line
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -131,7 +131,10 @@ def test_what_decides_is_refused_by_the_release_before(environments, tmp_path):
         (tmp_path / str(wanted)).mkdir()
     with ThreadPoolExecutor(2) as pool:
         asked = pool.map(lambda one: _has(environments, one, tmp_path / str(one)), sides)
-        has = dict(zip(sides, asked, strict=True))
+        try:
+            has = dict(zip(sides, asked, strict=True))
+        except RuntimeInstallError as error:
+            pytest.skip(f"an older release needs an older Python: {error}")
     wrong = [
         (package, name)
         for package, (name, *releases) in borders

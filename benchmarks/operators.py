@@ -1,6 +1,10 @@
 """Ask releases of runtimes which operators they register, and write the tables of edgepack.compat.
 
 usage: operators.py [PACKAGE ...]
+       operators.py --kernels PACKAGE==RELEASE ...
+
+The second form asks only what the releases compute, and leaves the rest of the table as it is:
+each of TensorFlow's is 600 MB.
 """
 
 from __future__ import annotations
@@ -16,7 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgepack.cache import default_root
-from edgepack.compat.registered import TABLES
+from edgepack.compat import registered
+from edgepack.compat.proof import share
+from edgepack.compat.registered import TABLES, UNASKED, Registered, versioned
 from edgepack.runtimes import running
 from edgepack.runtimes.environment import Environments
 from edgepack.runtimes.requirement import Requirement
@@ -25,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import kernel_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from edgepack.runtimes.running import Versions
 
@@ -48,14 +54,64 @@ NOT_SMALLER = {"1.13.1", "1.14.0", "2.0.0"}  # releases that there is one packag
 
 def main() -> None:
     environments = Environments(default_root() / "runtimes")
-    for package in sys.argv[1:] or RELEASES:
-        asked: dict[str, Answer] = {}
-        for release in RELEASES[package].split():
-            name = package if release in NOT_SMALLER else SMALLER.get(package, package)
-            wanted = Requirement(name, release)
-            asked[release] = answer(environments.python(wanted))
-            print(f"{wanted}: {asked[release]}", flush=True)
-        (TABLES / f"{package}.toml").write_text(table(package, asked), encoding="utf-8")
+    if "--kernels" in sys.argv[1:2]:
+        packages = compute(environments, sys.argv[2:])
+    else:
+        packages = tuple(sys.argv[1:] or RELEASES)
+        for package in packages:
+            register(environments, package)
+    registered.table.cache_clear()
+    for package in packages:
+        found = share(package)
+        print(
+            f"{package}: {found.run} of {found.rows} rows are proven by running; of the "
+            f"{found.deciding} that can decide, {found.deciding_run}"
+        )
+
+
+def register(environments: Environments, package: str) -> None:
+    """Ask all releases of a package everything."""
+    asked: dict[str, Answer] = {}
+    for release in RELEASES[package].split():
+        wanted = requirement(package, release)
+        asked[release] = answer(environments.python(wanted))
+        print(f"{wanted}: {asked[release]}", flush=True)
+    write(package, asked, today(), {name: letters(asked, name) for name in kernel_files.KINDS})
+
+
+def compute(environments: Environments, wanted: list[str]) -> tuple[str, ...]:
+    """Ask some releases what they compute, and lay it over what the tables say."""
+    asked: dict[str, dict[str, frozenset[str]]] = {}
+    for text in wanted:
+        package, _, release = text.partition("==")
+        found = kernels(environments.python(requirement(package, release)))
+        asked.setdefault(package, {})[release] = found
+        print(f"{text}: {len(found)} right", flush=True)
+    for package, by_release in asked.items():
+        overlay(package, by_release)
+    return tuple(asked)
+
+
+def overlay(package: str, right: dict[str, frozenset[str]]) -> None:
+    known = registered.table(package)
+    computes = {
+        name: "".join(
+            letter if release not in right else "ny"[name in right[release]]
+            for release, letter in zip(known.releases, letters_known(known, name), strict=True)
+        )
+        for name in kernel_files.KINDS
+    }
+    changed = known.model_copy(update={"computes": computes, "computed": today()})
+    (TABLES / f"{package}.toml").write_text(table(changed), encoding="utf-8")
+
+
+def letters_known(known: Registered, name: str) -> str:
+    return known.computes.get(name, UNASKED * len(known.releases))
+
+
+def requirement(package: str, release: str) -> Requirement:
+    name = package if release in NOT_SMALLER else SMALLER.get(package, package)
+    return Requirement(name, release)
 
 
 @dataclass(frozen=True)
@@ -66,39 +122,73 @@ class Answer:
     right: frozenset[str]
 
     def __str__(self) -> str:
-        return f"{sum(map(len, self.versions.values()))} versions, {', '.join(self.right) or '-'}"
+        return f"{sum(map(len, self.versions.values()))} versions, {len(self.right)} kernels right"
 
 
 def answer(python: Path) -> Answer:
+    return Answer(running.registered(python), kernels(python))
+
+
+def kernels(python: Path) -> frozenset[str]:
+    """The kinds of layers that a release computes right."""
     with tempfile.TemporaryDirectory() as directory:
-        right = (
-            name
-            for name, kind in kernel_files.KINDS.items()
-            if kernel_files.right(python, kind, Path(directory))
-        )
-        return Answer(running.registered(python), frozenset(right))
+        return frozenset(kernel_files.right(python, list(kernel_files.KINDS), Path(directory)))
 
 
-def table(package: str, asked: dict[str, Answer]) -> str:
-    """The table, as TOML."""
+def write(package: str, asked: dict[str, Answer], day: str, computes: dict[str, str]) -> None:
     names = sorted({name for found in asked.values() for name in found.versions})
+    found = Registered(
+        package=package,
+        measured=day,
+        computed=day,
+        releases=tuple(asked),
+        whole=package in WHOLE,
+        since={name: tuple(since(asked, name)) for name in names},
+        lost=dict(lost(asked, names)),
+        computes=computes,
+    )
+    (TABLES / f"{package}.toml").write_text(table(found), encoding="utf-8")
+
+
+def table(found: Registered) -> str:
+    """The table, as TOML."""
+    width = max(map(len, found.computes)) + 2
     lines = [
-        f"# What releases of {package} register, as they said themselves: written by",
+        f"# What releases of {found.package} register, as they said themselves: written by",
         "# `make operators`. For each operator the releases that its versions 1, 2, ... are there",
         "# from on; empty where the newest release does not have one.",
-        f'package = "{package}"',
-        f'measured = "{datetime.now(tz=UTC).date()}"',
-        f"releases = {json.dumps(list(asked))}",
-        f"whole = {json.dumps(package in WHOLE)}",
+        f'package = "{found.package}"',
+        f'measured = "{found.measured}"',
+        f'computed = "{found.computed}"',
+        f"releases = {json.dumps(found.releases)}",
+        f"whole = {json.dumps(found.whole)}",
         "",
-        "# What no version says, by files whose answers are known.",
+        "# What no version says, by files with known answers: a letter for each release above,",
+        "# y computes it right, n does not or refuses it, ? was not asked.",
         "[computes]",
-        *(f'"{name}" = "{right(asked, name)}"' for name in kernel_files.KINDS),
+        *(f'{json.dumps(name):{width}} = "{row}"' for name, row in found.computes.items()),
+        "",
+        "# Releases that knew what a later one does not.",
+        "[lost]",
+        *(f"{json.dumps(name)} = {json.dumps(row)}" for name, row in found.lost.items()),
         "",
         "[since]",
-        *(f"{name} = {json.dumps(since(asked, name))}" for name in names),
+        *(f"{name} = {json.dumps(row)}" for name, row in found.since.items()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def letters(asked: dict[str, Answer], name: str) -> str:
+    return "".join("ny"[name in found.right] for found in asked.values())
+
+
+def lost(asked: dict[str, Answer], names: list[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for name in names:
+        for version, first in enumerate(since(asked, name), 1):
+            older = list(asked)[: list(asked).index(first) if first else None]
+            had = [one for one in older if version in asked[one].versions.get(name, ())]
+            if had:
+                yield versioned(name, version), tuple(had)
 
 
 def since(asked: dict[str, Answer], name: str) -> list[str]:
@@ -110,14 +200,13 @@ def since(asked: dict[str, Answer], name: str) -> list[str]:
     ]
 
 
-def right(asked: dict[str, Answer], name: str) -> str:
-    """The first release from which on all compute it right."""
-    return first(asked, lambda found: name in found.right)
-
-
 def first(asked: dict[str, Answer], holds: Callable[[Answer], bool]) -> str:
     holding = takewhile(lambda release: holds(asked[release]), reversed(asked))
     return deque(holding, maxlen=1)[0] if holds(list(asked.values())[-1]) else ""
+
+
+def today() -> str:
+    return str(datetime.now(tz=UTC).date())
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import kernel_files
 import pytest
@@ -13,7 +14,8 @@ from packaging.version import Version
 
 import edgepack as package
 from edgepack.cache import default_root
-from edgepack.compat.registered import table
+from edgepack.compat.proof import boundaries, share
+from edgepack.compat.registered import HAS, table, versioned
 from edgepack.errors import RuntimeInstallError, UsageError
 from edgepack.records.runtimes import ReplayedTensor, ReplayJob
 from edgepack.runtimes import requirement, running
@@ -29,6 +31,7 @@ RELEASES = (
     "ai-edge-litert==2.0.3",
     "ai-edge-litert==2.3.0",
 )
+SMALL = ("ai-edge-litert", "tflite-runtime")  # whose releases are a few MB
 
 
 @pytest.fixture(scope="module")
@@ -100,30 +103,56 @@ def test_what_agrees_is_a_table_and_no_error(edgepack, environments, bundle):
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_a_release_registers_what_the_table_says(environments, release):
-    wanted = requirement.parse(release)
-    known, found = table(wanted.package), running.registered(environments.python(wanted))
-    place = known.releases.index(wanted.version)
-    expected = {
-        name: [
-            version
-            for version, since in enumerate(row, 1)
-            if since and known.releases.index(since) <= place
-        ]
-        for name, row in known.since.items()
-    }
-    assert found == {name: versions for name, versions in expected.items() if versions}
-
-
-@pytest.mark.parametrize("release", RELEASES)
-@pytest.mark.parametrize("name", kernel_files.KINDS)
-def test_a_release_computes_what_the_table_says(environments, release, name, tmp_path):
+def test_a_release_has_what_the_table_says(environments, release, tmp_path):
     wanted = requirement.parse(release)
     known = table(wanted.package)
-    since, own = known.right(name), known.releases.index(wanted.version)
+    place = known.releases.index(wanted.version)
+    expected = {name for name, row in known.rows() if row.answers[place] == HAS}
+    assert _has(environments, wanted, tmp_path) == expected
+
+
+def _has(environments, wanted, directory):
+    """Names of the rows that a release has."""
     python = environments.python(wanted)
-    found = kernel_files.right(python, kernel_files.KINDS[name], tmp_path)
-    assert found == (since is not None and since <= own)
+    registered = running.registered(python)
+    rows = {versioned(name, one) for name, found in registered.items() for one in found}
+    return rows | kernel_files.right(python, list(kernel_files.KINDS), directory)
+
+
+def test_what_decides_is_refused_by_the_release_before(environments, tmp_path):
+    """For each row that can decide: the newest older release does not have it, the first does."""
+    borders = [(package, one) for package in SMALL for one in boundaries(package)]
+    sides = dict.fromkeys(
+        requirement.Requirement(package, release)
+        for package, (_, *releases) in borders
+        for release in releases
+    )  # a second each to install
+    for wanted in sides:
+        (tmp_path / str(wanted)).mkdir()
+    with ThreadPoolExecutor(2) as pool:
+        asked = pool.map(lambda one: _has(environments, one, tmp_path / str(one)), sides)
+        try:
+            has = dict(zip(sides, asked, strict=True))
+        except RuntimeInstallError as error:
+            pytest.skip(f"an older release needs an older Python: {error}")
+    wrong = [
+        (package, name)
+        for package, (name, *releases) in borders
+        if [name in has[requirement.Requirement(package, one)] for one in releases] != [False, True]
+    ]
+    assert wrong == []
+    assert len(borders) == sum(share(package).deciding for package in SMALL) > 100
+
+
+def test_a_float16_file_is_computed_wrong_without_a_word(environments, tmp_path):
+    """The bias of a convolution is taken for float16, as the weights are."""
+    for release, agrees in (("1.0.1", True), ("1.3.0", False), ("1.4.0", True)):
+        python = environments.python(requirement.Requirement("ai-edge-litert", release))
+        names = ["CONV_2D float16", "CONV_2D float16 float16-bias"]
+        job = kernel_files.job_of(0, kernel_files.KINDS[names[0]], tmp_path)
+        assert running.run(python, job, tmp_path, {}).reason == ""
+        right = kernel_files.right(python, names, tmp_path)
+        assert right == ({*names} if agrees else {names[1]})
 
 
 def _job(directory, model, dtype="float32"):
@@ -160,6 +189,18 @@ def test_a_death_is_an_answer(tmp_path):
     dying.write_text("#!/bin/sh\necho cannot >&2; exit 3\n")
     found = running.run(dying, _job(tmp_path, b""), tmp_path, {})
     assert found.reason == "it ended with code 3: cannot"
+
+
+def test_what_follows_a_death_is_run_too(tmp_path):
+    """The first process answers one job and dies at the second; another answers the third."""
+    told = '{"python": "3.9.1", "loaded": true}'
+    dying = tmp_path / "python"
+    dying.write_text(
+        f"#!/bin/sh\necho noise\necho '{told}'\n[ $# -gt 3 ] || exit 0\nkill -ABRT $$\n"
+    )
+    dying.chmod(0o755)
+    found = running.run_all(dying, [_job(tmp_path, b"")] * 3, tmp_path, {})
+    assert [one.reason for one in found] == ["", "it died by SIGABRT", ""]
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,16 @@ def of_build(found: SavedModelFacts) -> Iterator[Pair]:
 
 
 def of_least(found: tuple[LeastRelease, ...]) -> Iterator[Pair]:
-    """From which release of each runtime on a .tflite runs."""
+    """From which release of each runtime on a .tflite runs, and what would lower that."""
     yield from _rows("runs from", map(_release, found))
+    told = {one.remedy: _remedy(one) for one in reversed(found) if one.remedy}
+    yield from _rows("lowered by", reversed(told.values()))
+
+
+def _remedy(one: LeastRelease) -> str:
+    if not one.remedy_proven:
+        return one.remedy
+    return f"{', '.join(one.operators)}: {one.remedy}"
 
 
 def _release(one: LeastRelease) -> str:
@@ -66,7 +74,8 @@ def _release(one: LeastRelease) -> str:
         return f"no {one.numbering} that was tried: {operators}"
     earlier = " or earlier" if one.or_earlier else ""
     said = f"{one.numbering} {one.release}{earlier}"
-    return f"{said}, for {operators}; else {one.without}" if operators else said
+    lost = f", which {', '.join(one.lost)} lost" if one.lost else ""
+    return f"{said}, for {operators}{lost}; else {one.without}" if operators else said
 
 
 def of_metadata(found: ModelDescription) -> Iterator[Pair]:

@@ -18,22 +18,23 @@ if TYPE_CHECKING:
 
 def objections(need: RuntimeNeed | None, found: tuple[LeastRelease, ...]) -> Iterator[Objection]:
     """What the oldest release that apps may have lacks, or every release that they may have."""
-    if need is None:
-        return
     for least in _of(need, found):
-        if what := _lacking(need, least):
-            yield Objection(kind="release", what=what, change=_without(least))
+        if need and (what := _lacking(need, least)):
+            yield Objection(kind="release", what=what, change=_change(least))
 
 
 def unchecked(need: RuntimeNeed | None, found: tuple[LeastRelease, ...]) -> str:
-    """Why releases say nothing of a file; nothing where they do."""
-    if need is None or not (need.least_version or need.below_version) or any(_of(need, found)):
+    """Why releases say nothing of a file, or not enough; nothing where they do."""
+    if need is None or not (need.least_version or need.below_version):
         return ""
-    return f"no release of {need.artifact} was asked which operators it has"
+    known = tuple(_of(need, found))
+    if not known:
+        return f"no release of {need.artifact} was asked which operators it has"
+    return next((what for least in known if (what := _doubtful(need, least))), "")
 
 
-def _of(need: RuntimeNeed, found: tuple[LeastRelease, ...]) -> Iterator[LeastRelease]:
-    numbering = ARTIFACTS.get(need.artifact)
+def _of(need: RuntimeNeed | None, found: tuple[LeastRelease, ...]) -> Iterator[LeastRelease]:
+    numbering = ARTIFACTS.get(need.artifact) if need else None
     return (least for least in found if least.numbering == numbering)
 
 
@@ -41,15 +42,40 @@ def _lacking(need: RuntimeNeed, least: LeastRelease) -> str:
     operators = " and ".join(least.operators)
     if least.release is None:
         return f"no {need.artifact} that was tried has {operators}"
-    needed = Version(least.release)
-    if need.below_version and needed >= Version(need.below_version):
-        meant = f"and apps have one below {need.below_version}"
-    elif need.least_version and needed > Version(need.least_version) and not least.or_earlier:
-        meant = f"and devices may have {need.least_version}"
-    else:
-        return ""
-    return f"{operators} is new in {need.artifact} {least.release}, {meant}"
+    if need.below_version and Version(least.release) >= Version(need.below_version):
+        return f"{operators} {_since(need, least)}, and apps have one below {need.below_version}"
+    certain = least.without if least.or_earlier else least.release
+    if _is_older(need, certain):
+        return f"{operators} {_since(need, least)}, and devices may have {need.least_version}"
+    return ""
 
 
-def _without(least: LeastRelease) -> str:
-    return f"without it {least.without} would do" if least.without else ""
+def _doubtful(need: RuntimeNeed, least: LeastRelease) -> str:
+    """Releases between the one that is meant and the one that is known to do were not asked."""
+    if least.or_earlier and least.operators and not _lacking(need, least):
+        if _is_older(need, least.release):
+            operators = " and ".join(least.operators)
+            return f"whether {need.artifact} {need.least_version} has {operators} was not asked"
+    return ""
+
+
+def _is_older(need: RuntimeNeed, release: str | None) -> bool:
+    if not need.least_version or release is None:
+        return False
+    return Version(need.least_version) < Version(release)
+
+
+def _since(need: RuntimeNeed, least: LeastRelease) -> str:
+    """What is wrong with the releases before: they never had it, or some lost it."""
+    if least.lost:
+        return f"is not computed right by {need.artifact} {', '.join(least.lost)}"
+    return f"is new in {need.artifact} {least.release}"
+
+
+def _change(least: LeastRelease) -> str:
+    """What would lower it, and how far."""
+    known = least.remedy if least.remedy_proven else ""
+    would = f"{least.without} would do" if least.without else ""
+    if known and would:
+        return f"{known}: then {would}"
+    return known or (f"without it {would}" if would else "")

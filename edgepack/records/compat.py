@@ -15,16 +15,24 @@ Numbering = Literal[
     "tflite-runtime",
     "ai-edge-litert",
     "litert-maven",
+    "litert-swift",
+    "play-services-tflite",
 ]
-# What an app links, and whose releases its version counts.
+Proven = Literal["run", "read", "taken"]
+RemedyProven = Literal["run", "read", ""]
+# What an app links, and whose releases its version counts. Of Google Play services' numbering
+# nothing is known beyond its name (compat/numberings.toml): no least release is in it.
 ARTIFACTS: dict[str, Numbering] = {
     "tensorflow": "tensorflow",
     "org.tensorflow:tensorflow-lite": "tensorflow-lite-maven",
     "TensorFlowLiteSwift": "tensorflow-lite-swift",
     "TensorFlowLiteC": "tensorflow-lite-swift",
+    "TensorFlowLiteObjC": "tensorflow-lite-swift",
     "tflite-runtime": "tflite-runtime",
     "ai-edge-litert": "ai-edge-litert",
     "com.google.ai.edge.litert:litert": "litert-maven",
+    "google-ai-edge/LiteRT": "litert-swift",
+    "com.google.android.gms:play-services-tflite-java": "play-services-tflite",
 }
 
 
@@ -40,7 +48,28 @@ class LeastRelease(Record):
         (), description="what decides, as NAME version N, or what is asked beyond a version"
     )
     without: str | None = Field(None, description="what would do if it were not for them")
-    proven: Literal["run", "taken"] = Field(
-        description="run: the releases themselves were asked; taken: those of another package, "
-        "which is built from the same sources under the same number"
+    lost: tuple[str, ...] = Field(
+        (), description="releases before it that lack what decides, though an older one has it"
     )
+    proven: Proven = Field(
+        description="run: the releases themselves were asked, this one and the one before it; "
+        "read: not the one before it; taken: those of another package, which is built from the "
+        "same sources under the same number"
+    )
+    remedy: str = Field(
+        "", description="what would lower it, or that nothing is known; empty where nothing decides"
+    )
+    remedy_proven: RemedyProven = Field(
+        "", description="run: a test builds a model both ways; read: it was not built"
+    )
+
+
+class Share(Record):
+    """How much of what is known of a package's releases is proven by running."""
+
+    package: str
+    rows: int = Field(description="operators by version, and what is asked beyond a version")
+    run: int = Field(description="of them: the first release that has it and the one before it ran")
+    read: int = Field(description="the rest")
+    deciding: int = Field(description="rows that an older release was found not to have")
+    deciding_run: int = Field(description="of them proven by running")

@@ -1,7 +1,7 @@
 """What the Python of a runtime is told to do: run a file on recorded inputs, or name its operators.
 
-Needs Python 3.7 and NumPy, and nothing of edgepack. Prints one line of JSON, after whatever
-libraries print.
+Needs Python 3.7 and NumPy, and nothing of edgepack. Prints one line of JSON for each job, between
+whatever libraries print.
 """
 
 from __future__ import annotations
@@ -226,5 +226,7 @@ def report(path: str) -> Job:
 
 
 if __name__ == "__main__":
-    answer = report(sys.argv[1]) if len(sys.argv) > 1 else registered()
-    sys.stdout.write("\n" + json.dumps(answer) + "\n")
+    answers = map(report, sys.argv[1:]) if len(sys.argv) > 1 else [registered()]
+    for answer in answers:
+        sys.stdout.write("\n" + json.dumps(answer) + "\n")
+        sys.stdout.flush()  # what follows may take this process down

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -14,6 +15,7 @@ from edgepack.runtimes import remote
 from edgepack.tflite import schema
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from edgepack.records.runtimes import ReplayJob
@@ -32,23 +34,51 @@ def run(python: Path, job: ReplayJob, directory: Path, environment: dict[str, st
         directory: takes the job's file.
         environment: variables of the process.
     """
-    asked = directory / "job.json"
-    asked.write_text(job.model_dump_json(), encoding="utf-8")
+    return run_all(python, (job,), directory, environment)[0]
+
+
+def run_all(
+    python: Path, jobs: Sequence[ReplayJob], directory: Path, environment: dict[str, str]
+) -> tuple[ReplayAnswer, ...]:
+    """What the runtime of an environment makes of each of some jobs, in one process.
+
+    One that brings the process down is answered by that, and the rest go to a new one.
+    """
+    answers: list[ReplayAnswer] = []
+    while len(answers) < len(jobs):
+        answers += _answers(python, jobs[len(answers) :], directory, environment)
+    return tuple(answers)
+
+
+def _answers(
+    python: Path, jobs: Sequence[ReplayJob], directory: Path, environment: dict[str, str]
+) -> list[ReplayAnswer]:
+    """At least one: those of the jobs up to the first that brings the process down."""
+    asked = [directory / f"job-{number}.json" for number, _ in enumerate(jobs)]
+    for path, job in zip(asked, jobs, strict=True):
+        path.write_text(job.model_dump_json(), encoding="utf-8")
     try:
         done = subprocess.run(  # noqa: S603 - the program that was installed for this
-            [python, "-I", remote.__file__, asked],
+            [python, "-I", remote.__file__, *asked],
             capture_output=True,
             timeout=SECONDS,
             check=False,
             env=environment | QUIET,
             stdin=subprocess.DEVNULL,
         )
-    except subprocess.TimeoutExpired:
-        return failed(f"no answer within {SECONDS:g} seconds")
-    try:
-        return ReplayAnswer.model_validate_json(done.stdout.splitlines()[-1])
-    except (IndexError, ValidationError):
-        return failed(death(done.returncode, done.stderr))
+    except subprocess.TimeoutExpired as error:
+        told = list(_told(error.stdout or b""))
+        return [*told, failed(f"no answer within {SECONDS:g} seconds")][: len(jobs)]
+    told = list(_told(done.stdout))
+    return [*told, failed(death(done.returncode, done.stderr))][: len(jobs)]
+
+
+def _told(printed: bytes) -> Iterator[ReplayAnswer]:
+    """Answers among what libraries print."""
+    for line in printed.splitlines():
+        if line.startswith(b"{"):
+            with suppress(ValidationError):
+                yield ReplayAnswer.model_validate_json(line)
 
 
 def registered(python: Path) -> Versions:

@@ -10,6 +10,8 @@ from edgepack.tflite import schema
 from edgepack.tflite.flatbuffer import CorruptError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from edgepack.tflite.flatbuffer import Table
 
 
@@ -24,17 +26,22 @@ class GraphTensor:
     quantization: Quantization | None
     constant: bool
     variable: bool
+    sparse: bool = False
 
 
 @dataclass(frozen=True)
 class GraphOperator:
-    """One node: the operator's name and version, tensors by index (-1 for an absent one)."""
+    """One node: the operator's name and version, tensors by index (-1 for an absent one).
+
+    Of its options those that a version may depend on, and that it sets otherwise than the schema.
+    """
 
     name: str
     version: int
     custom: bool
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    options: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,7 @@ def _tensor(table: Table, filled: list[bool]) -> GraphTensor:
         quantization=_quantization(table.table(fields.QUANTIZATION)),
         constant=filled[buffer],
         variable=bool(table.scalar(fields.IS_VARIABLE, "?")),
+        sparse=table.table(fields.SPARSITY) is not None,
     )
 
 
@@ -128,10 +136,20 @@ def _operator(table: Table, codes: list[tuple[str, int, bool]]) -> GraphOperator
     if index >= len(codes):
         raise CorruptError(f"operator code {index} of {len(codes)}")
     name, version, custom = codes[index]
+    known = schema.OPTIONS.get(name, {})
     return GraphOperator(
         name=name,
         version=version,
         custom=custom,
         inputs=table.integers(schema.Operator.INPUTS, "i"),
         outputs=table.integers(schema.Operator.OUTPUTS, "i"),
+        options=frozenset(_set(table.table(schema.Operator.OPTIONS), {} if custom else known)),
     )
+
+
+def _set(options: Table | None, known: Mapping[str, schema.Option]) -> Iterator[str]:
+    """The names of options that do not have the schema's default."""
+    if options is not None:
+        for name, (field, code, default) in known.items():
+            if options.scalar(field, code, default) != default:
+                yield name

@@ -1,31 +1,76 @@
 """What a file asks of kernels that no operator's version says.
 
-Runtimes that do not have it load the file, and take the scale of the first channel for all.
+Runtimes that do not have it load the file and compute something else, or refuse it only when they
+allocate its tensors.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgepack.tflite.version_rules import Node
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from edgepack.tflite.graph import Graph, GraphOperator
+    from edgepack.tflite.graph import Graph, GraphTensor
 
-WEIGHTS = 1  # place among the inputs of a fully connected layer
-KINDS = {"int8": "int8", "float32": "dynamic"}  # by the type of what it is fed
+# Places of what is fed and of the bias; weights are the second input of all.
+LAYERS = {
+    "CONV_2D": (0, 2),
+    "DEPTHWISE_CONV_2D": (0, 2),
+    "FULLY_CONNECTED": (0, 2),
+    "TRANSPOSE_CONV": (2, 3),
+}
+WEIGHTS = 1
+# By the types of what is fed and of the weights.
+KINDS = {
+    ("int8", "int8"): "int8",
+    ("int8", "int4"): "int8x4",
+    ("int16", "int8"): "int16x8",
+    ("float32", "int8"): "dynamic",
+    ("float32", "int4"): "dynamic4",
+}
+EXPANDED = {"int8": "weight-only", "int4": "weight-only4", "float16": "float16"}
+DEQUANTIZE = "DEQUANTIZE"
 
 
 def kernels(subgraphs: Iterable[Graph]) -> tuple[str, ...]:
     """Such as `FULLY_CONNECTED int8 per-channel`, each once."""
-    found = (name for graph in subgraphs for node in graph.operators for name in _of(node, graph))
-    return tuple(sorted(set(found)))
+    return tuple(sorted({name for graph in subgraphs for name in _of(graph)}))
 
 
-def _of(node: GraphOperator, graph: Graph) -> Iterator[str]:
-    if node.name != "FULLY_CONNECTED" or len(node.inputs) <= WEIGHTS:
-        return
-    fed, weights = graph.tensor(node.inputs[0]), graph.tensor(node.inputs[WEIGHTS])
+def _of(graph: Graph) -> Iterator[str]:
+    stored = {
+        node.outputs[0]: graph.tensor(node.inputs[0])
+        for node in graph.operators
+        if node.name == DEQUANTIZE and node.inputs and node.outputs and node.inputs[0] >= 0
+    }
+    for operator in graph.operators:
+        if operator.name in LAYERS and len(operator.inputs) > WEIGHTS:
+            yield from _of_layer(Node(operator, graph), stored)
+
+
+def _of_layer(node: Node, stored: Mapping[int, GraphTensor]) -> Iterator[str]:
+    """What one layer asks for; `stored` has what a DEQUANTIZE is given, by what it makes."""
+    name, inputs = node.operator.name, node.operator.inputs
+    place, biases = LAYERS[name]
+    before = stored.get(inputs[WEIGHTS])
+    kind = _kind(node.given(place), before or node.given(WEIGHTS), before is not None)
+    bias = node.given(biases)
+    halved = len(inputs) > biases and inputs[biases] in stored
+    if kind:
+        yield f"{name} {kind} float16-bias" if kind == "float16" and halved else f"{name} {kind}"
+    if kind.startswith("int16x8") and bias is not None and bias.dtype == "int32":
+        yield f"{name} int16x8 int32-bias"
+
+
+def _kind(fed: GraphTensor | None, weights: GraphTensor | None, expanded: bool) -> str:
+    if fed is None or weights is None:
+        return ""
+    pair = (fed.dtype, weights.dtype)
+    kind = EXPANDED.get(weights.dtype, "") if expanded else KINDS.get(pair, "")
     scales = weights.quantization.scales if weights.quantization else ()
-    if weights.dtype == "int8" and len(scales) > 1 and fed.dtype in KINDS:
-        yield f"{node.name} {KINDS[fed.dtype]} per-channel"
+    if not kind or not scales:
+        return kind if kind == "float16" else ""
+    return f"{kind} {'per-channel' if len(scales) > 1 else 'per-tensor'}"

@@ -281,7 +281,7 @@ class Tensor:
     """Fields of Tensor."""
 
     SHAPE, TYPE, BUFFER, NAME, QUANTIZATION, IS_VARIABLE = range(6)
-    SHAPE_SIGNATURE, HAS_RANK = 7, 8
+    SPARSITY, SHAPE_SIGNATURE, HAS_RANK = 6, 7, 8
 
 
 class Quantization:
@@ -320,3 +320,44 @@ class TensorMap:
     """Fields of TensorMap."""
 
     NAME, TENSOR = range(2)
+
+
+Option = tuple[int, str, int]  # field of the operator's options, struct's code, default
+
+# Options that the version of an operator depends on (op_versions.txt).
+OPTIONS: dict[str, dict[str, Option]] = {
+    "ADD": {"pot_scale_int16": (1, "?", 1)},
+    "BATCH_MATMUL": {"asymmetric_quantize_inputs": (2, "?", 0)},
+    "BIDIRECTIONAL_SEQUENCE_LSTM": {"asymmetric_quantize_inputs": (5, "?", 0)},
+    "BIDIRECTIONAL_SEQUENCE_RNN": {"asymmetric_quantize_inputs": (3, "?", 0)},
+    "CONV_2D": {"quantized_bias_type": (6, "b", 0)},
+    "DEPTHWISE_CONV_2D": {"dilation_w_factor": (5, "i", 1), "dilation_h_factor": (6, "i", 1)},
+    "FAKE_QUANT": {"narrow_range": (3, "?", 0)},
+    "FULLY_CONNECTED": {
+        "weights_format": (1, "b", 0),
+        "keep_num_dims": (2, "?", 0),
+        "asymmetric_quantize_inputs": (3, "?", 0),
+        "quantized_bias_type": (4, "b", 0),
+    },
+    "GATHER": {"batch_dims": (1, "i", 0)},
+    "LSTM": {"kernel_type": (3, "b", 0), "asymmetric_quantize_inputs": (4, "?", 0)},
+    "RESIZE_BILINEAR": {"half_pixel_centers": (3, "?", 0)},
+    "RESIZE_NEAREST_NEIGHBOR": {"align_corners": (0, "?", 0), "half_pixel_centers": (1, "?", 0)},
+    "RNN": {"asymmetric_quantize_inputs": (1, "?", 0)},
+    "STRIDED_SLICE": {
+        "ellipsis_mask": (2, "i", 0),
+        "new_axis_mask": (3, "i", 0),
+        "offset": (5, "?", 0),
+    },
+    "SUB": {"pot_scale_int16": (1, "?", 1)},
+    "SVDF": {"asymmetric_quantize_inputs": (2, "?", 0)},
+    "TRANSPOSE_CONV": {
+        "fused_activation_function": (3, "b", 0),
+        "quantized_bias_type": (4, "b", 0),
+    },
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": {
+        "asymmetric_quantize_inputs": (4, "?", 0),
+        "diagonal_recurrent_tensors": (5, "?", 0),
+    },
+    "UNIDIRECTIONAL_SEQUENCE_RNN": {"asymmetric_quantize_inputs": (2, "?", 0)},
+}

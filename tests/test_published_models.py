@@ -6,7 +6,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from installed_runtimes import installed
 
+from edgepack import targets
 from edgepack.records.manifest import Manifest
 from edgepack.records.report import Report
 
@@ -16,6 +18,8 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not DATA.exists(), reason="the published models are not at hand"),
 ]
+
+FLOATS = ("browser", "ios", "ios-litert")  # profiles that put float16 first
 
 IMAGES = """
 name = "cifar-10"
@@ -45,6 +49,7 @@ samples = 100
 CONFIG = """
 dataset = "dataset.toml"
 variants = ["float32", "float16", "int8"]
+targets = {targets}
 
 [model]
 path = "{data}/{name}/saved_model"
@@ -55,8 +60,10 @@ expected_accuracy = {expected}
 
 
 def _build(edgepack, directory, name, dataset, expected):
+    installed("tflite-runtime==2.14.0")
     (directory / "dataset.toml").write_text(dataset)
-    config = CONFIG.format(data=DATA, name=name, expected=expected)
+    named = [one for one in targets.names() if one != "edgetpu"]
+    config = CONFIG.format(data=DATA, name=name, expected=expected, targets=named)
     (directory / "edgepack.toml").write_text(config)
     done = edgepack("build", cwd=directory)
     assert done.returncode == 0, done.stderr
@@ -65,7 +72,22 @@ def _build(edgepack, directory, name, dataset, expected):
     with zipfile.ZipFile(bundle) as archive:
         manifest = Manifest.model_validate_json(archive.read("manifest.json"))
     report = Report.model_validate_json((directory / "dist/report.json").read_bytes())
+    assert {one.name: one.variants[0] for one in manifest.targets} == {
+        one: "float16" if one in FLOATS else "int8" for one in named
+    }
+    _build_for_edgetpu(edgepack, directory)
     return manifest, {one.variant: one for one in report.evidence.variants}
+
+
+def _build_for_edgetpu(edgepack, directory):
+    """Its compiler is older than fully connected layers with a scale for each channel."""
+    chosen = ("--target", "edgetpu", "--variant", "int8", "--granularity", "tensor")
+    done = edgepack("build", *chosen, "--output", directory / "coral", cwd=directory)
+    assert done.returncode == 0, done.stderr
+    report = Report.model_validate_json((directory / "coral/report.json").read_bytes())
+    (variant,) = report.evidence.variants
+    assert variant.edgetpu.share == 1
+    assert report.targets[0].variants == ("int8",)
 
 
 def test_image_classification_loses_less_than_a_point_in_int8(edgepack, tmp_path):

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import kernel_files
 import pytest
 import tflite_models
+from installed_runtimes import installed
 from packaging.version import Version
 
 import edgepack as package
-from edgepack.cache import default_root
 from edgepack.compat.proof import boundaries, share
 from edgepack.compat.registered import HAS, table, versioned
 from edgepack.errors import RuntimeInstallError, UsageError
@@ -37,13 +37,7 @@ SMALL = ("ai-edge-litert", "tflite-runtime")  # whose releases are a few MB
 @pytest.fixture(scope="module")
 def environments():
     """Those that the command uses; skips where a release cannot be had."""
-    found = Environments(default_root() / "runtimes")
-    try:
-        for release in RELEASES:
-            found.python(requirement.parse(release))
-    except RuntimeInstallError as error:
-        pytest.skip(f"a runtime cannot be installed here: {error}")
-    return found
+    return installed(*RELEASES)
 
 
 @pytest.fixture(scope="module")

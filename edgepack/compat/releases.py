@@ -52,11 +52,11 @@ def _lacking(need: RuntimeNeed, least: LeastRelease) -> str:
 
 def _doubtful(need: RuntimeNeed, least: LeastRelease) -> str:
     """Releases between the one that is meant and the one that is known to do were not asked."""
-    if least.or_earlier and least.operators and not _lacking(need, least):
-        if _is_older(need, least.release):
-            operators = " and ".join(least.operators)
-            return f"whether {need.artifact} {need.least_version} has {operators} was not asked"
-    return ""
+    doubtful = least.or_earlier and least.operators and _is_older(need, least.release)
+    if not doubtful or _lacking(need, least):
+        return ""
+    operators = " and ".join(least.operators)
+    return f"whether {need.artifact} {need.least_version} has {operators} was not asked"
 
 
 def _is_older(need: RuntimeNeed, release: str | None) -> bool:

@@ -27,7 +27,7 @@ R = TypeVar("R", bound=Record)
 RESULT = "result.json"
 KEEP_DAYS = 30.0
 DAY = 86_400
-FORMAT = "4"  # raise when what a stage stores changes its meaning
+FORMAT = "5"  # raise when what a stage stores changes its meaning
 
 
 def default_root() -> Path:

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+import tflite_models
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from quantizer_models import CHANNELS, NONE, RELU, RELU6, SIDE, classifier, splitter
 
@@ -243,3 +244,36 @@ def _own_path(model, sample_name):
 def test_extremes_give_the_file_of_the_librarys_own_calibration(plain):
     target, _ = plain.make(Recipe(mode="int8"))
     assert target.read_bytes() == _own_path(plain, "x0")
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_float16_files_have_float16_biases(tmp_path, shared):
+    model = Model(tmp_path, classifier(shared=shared))
+    target, _ = model.make(Recipe(mode="float16"))
+    found = reader.read(target)
+    assert found.weight_types.keys() == {"float16"}
+    assert found.kernels
+    assert all(name.endswith("float16-bias") for name in found.kernels)
+    assert model.error(target) < NOISE
+
+
+def test_a_bias_that_float16_cannot_hold_stays_float32(tmp_path):
+    model = Model(tmp_path, classifier(bias=[0.5, 1e5, 0.0, -0.5]))
+    target, _ = model.make(Recipe(mode="float16"))
+    assert reader.read(target).weight_types == {"float16": 5, "float32": 1}
+    assert model.error(target) < NOISE
+
+
+def test_operators_that_stay_float16_have_float16_biases(plain):
+    target, _ = plain.make(Recipe(mode="int8", kept=(OP_NAMES[0],), rest="float16"))
+    found = reader.read(target)
+    assert found.weight_types["float16"] == 2
+    assert "CONV_2D float16 float16-bias" in found.kernels
+
+
+@pytest.mark.parametrize("mode", ["float16", "weight-only", "int16x8", "int8"])
+def test_operators_are_named_for_old_runtimes_too(plain, mode):
+    target, _ = plain.make(Recipe(mode=mode, float_io=True))
+    codes = tflite_models.unpack(target.read_bytes()).operatorCodes
+    assert len(codes) > 3
+    assert all(one.deprecatedBuiltinCode == min(one.builtinCode, 127) for one in codes)

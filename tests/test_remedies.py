@@ -31,14 +31,15 @@ TENSOR = {"granularity": "tensor"}
 QUANTIZED = {
     "FULLY_CONNECTED int8 per-channel": ({"mode": "int8"}, {"mode": "int8", **TENSOR}),
     "FULLY_CONNECTED int16x8 per-channel": ({"mode": "int16x8"}, {"mode": "int16x8", **TENSOR}),
+    "CONV_2D int8 per-tensor": ({"mode": "int8", **TENSOR}, {"mode": "int8"}),
+    "DEPTHWISE_CONV_2D int8 per-tensor": ({"mode": "int8", **TENSOR}, {"mode": "int8"}),
     "FULLY_CONNECTED dynamic per-channel": ({"mode": "dynamic"}, {"mode": "weight-only"}),
     "TRANSPOSE_CONV dynamic per-channel": ({"mode": "dynamic"}, {"mode": "weight-only"}),
     "CONV_2D version 5": ({"mode": "dynamic"}, {"mode": "int8"}),
     "DEPTHWISE_CONV_2D version 6": ({"mode": "dynamic"}, {"mode": "int8"}),
-    "CONV_2D float16": ({"mode": "float16"}, {"mode": "weight-only"}),
-    "DEPTHWISE_CONV_2D float16": ({"mode": "float16"}, {"mode": "weight-only"}),
     "DEQUANTIZE version 5": ({"mode": "weight-only"}, {"mode": "weight-only", **TENSOR}),
 }
+HALVED = ("CONV_2D float16", "DEPTHWISE_CONV_2D float16")
 WEIGHT_ONLY = {
     f"{operator} weight-only per-channel": QUANTIZED["DEQUANTIZE version 5"]
     for operator in kernel_files.SHAPES
@@ -80,7 +81,7 @@ def _version(one):
 
 def test_every_remedy_that_was_run_is_run_here():
     run = {name for name, one in remedies().items() if one.proven == "run"}
-    tried = {*QUANTIZED, *WEIGHT_ONLY, *INSTEAD, *SHAPES, *remedy_models.DECIDED}
+    tried = {*QUANTIZED, *HALVED, *WEIGHT_ONLY, *INSTEAD, *SHAPES, *remedy_models.DECIDED}
     assert run - tried <= {"GELU version 2"}
     assert not tried - run
 
@@ -143,6 +144,16 @@ def test_a_setting_does(quantized, name):
     operator = "CONV_2D" if name.startswith("DEQUANTIZE") else name.split()[0]
     before, after = (quantized(operator, fields) for fields in QUANTIZED[name])
     assert lowered(name, before, after)
+
+
+@pytest.mark.parametrize("name", HALVED)
+def test_float16_biases_do(quantized, name, monkeypatch):
+    from edgepack.engines import quantizer
+
+    operator, float16 = name.split()[0], {"mode": "float16"}
+    after = quantized(operator, float16)
+    monkeypatch.setattr(quantizer, "mended", lambda content: content)
+    assert lowered(name, quantized(operator, float16), after)
 
 
 @pytest.mark.filterwarnings("ignore:Warning. Enabling .experimental_pre:UserWarning")

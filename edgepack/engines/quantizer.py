@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgepack.engines import workable
+from edgepack.engines.mending import mended
 from edgepack.engines.ranges import ranges
 from edgepack.engines.rules import rules, rules_of_rest
 from edgepack.errors import QuantizationError
@@ -45,7 +46,7 @@ def quantize(job: QuantizeJob) -> tuple[str, ...]:
         values, notes = _values(content, subgraphs, limits, recipe)
         unseen = tuple(one for one in subgraphs if not _seen(one, limits))
     made = _run(job.float_model, rules(recipe, subgraphs, unseen), values)
-    Path(job.target).write_bytes(made)
+    Path(job.target).write_bytes(mended(made))
     return notes
 
 
@@ -59,7 +60,7 @@ def cast(model: str, recipe: Recipe) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that it is quantized in part is known
         made = _run(model, rules_of_rest(recipe, subgraphs), None)
-    Path(model).write_bytes(made)
+    Path(model).write_bytes(mended(made))
 
 
 def _run(model: str, wanted: Any, values: Values | None) -> bytes:

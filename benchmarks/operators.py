@@ -23,9 +23,9 @@ from edgepack.cache import default_root
 from edgepack.compat import registered
 from edgepack.compat.proof import share
 from edgepack.compat.registered import TABLES, UNASKED, Registered, versioned
-from edgepack.runtimes import running
 from edgepack.runtimes.environment import Environments
-from edgepack.runtimes.requirement import Requirement
+from edgepack.runtimes.requirement import LITERTJS, Requirement
+from edgepack.runtimes.runtime import prepared
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import kernel_files
@@ -46,9 +46,14 @@ TENSORFLOW = """
 1.13.1 1.14.0 1.15.0 2.0.0 2.1.0 2.2.0 2.3.0 2.4.0 2.5.0 2.6.0 2.7.0 2.8.0 2.9.0 2.10.0 2.11.0
 2.12.0 2.13.0 2.14.0 2.15.0 2.16.1 2.17.0 2.18.0 2.19.0 2.20.0 2.21.0
 """
-RELEASES = {"ai-edge-litert": LITERT, "tflite-runtime": TFLITE, "tensorflow": TENSORFLOW}
-WHOLE = {"ai-edge-litert"}  # from its first release on
-SMALLER = {"tensorflow": "tensorflow-cpu"}  # with the same interpreter
+RELEASES = {
+    "ai-edge-litert": LITERT,
+    "tflite-runtime": TFLITE,
+    "litertjs": "0.1.1 0.2.1 2.0.0 2.5.2 2.5.3",  # all that npm has
+    "tensorflow": TENSORFLOW,
+}
+WHOLE = {"ai-edge-litert", "litertjs"}  # from its first release on
+NAMES = {"tensorflow": "tensorflow-cpu", "litertjs": LITERTJS}  # the smaller, and npm's
 NOT_SMALLER = {"1.13.1", "1.14.0", "2.0.0"}  # releases that there is one package of
 
 
@@ -74,7 +79,7 @@ def register(environments: Environments, package: str) -> None:
     asked: dict[str, Answer] = {}
     for release in RELEASES[package].split():
         wanted = requirement(package, release)
-        asked[release] = answer(environments.python(wanted))
+        asked[release] = answer(wanted, environments)
         print(f"{wanted}: {asked[release]}", flush=True)
     write(package, asked, today(), {name: letters(asked, name) for name in kernel_files.KINDS})
 
@@ -110,7 +115,8 @@ def letters_known(known: Registered, name: str) -> str:
 
 
 def requirement(package: str, release: str) -> Requirement:
-    name = package if release in NOT_SMALLER else SMALLER.get(package, package)
+    alone = package == "tensorflow" and release in NOT_SMALLER
+    name = package if alone else NAMES.get(package, package)
     return Requirement(name, release)
 
 
@@ -119,14 +125,17 @@ class Answer:
     """What one release registers, and what of the kernels it computes right."""
 
     versions: Versions
-    right: frozenset[str]
+    right: frozenset[str] | None  # None: it takes other inputs than those files have
 
     def __str__(self) -> str:
-        return f"{sum(map(len, self.versions.values()))} versions, {len(self.right)} kernels right"
+        right = "no" if self.right is None else len(self.right)
+        return f"{sum(map(len, self.versions.values()))} versions, {right} kernels right"
 
 
-def answer(python: Path) -> Answer:
-    return Answer(running.registered(python), kernels(python))
+def answer(wanted: Requirement, environments: Environments) -> Answer:
+    versions = prepared(wanted, environments).registered()
+    python = wanted.kind == "python"
+    return Answer(versions, kernels(environments.python(wanted)) if python else None)
 
 
 def kernels(python: Path) -> frozenset[str]:
@@ -179,7 +188,8 @@ def table(found: Registered) -> str:
 
 
 def letters(asked: dict[str, Answer], name: str) -> str:
-    return "".join("ny"[name in found.right] for found in asked.values())
+    rights = (found.right for found in asked.values())
+    return "".join(UNASKED if right is None else "ny"[name in right] for right in rights)
 
 
 def lost(asked: dict[str, Answer], names: list[str]) -> Iterator[tuple[str, tuple[str, ...]]]:

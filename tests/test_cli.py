@@ -21,6 +21,7 @@ from edgepack import api
 from edgepack.bundle.contents import write_bundle
 from edgepack.bundle.verify import read_manifest
 from edgepack.cli.app import app
+from edgepack.compat import proof
 from edgepack.config import settings
 from edgepack.errors import (
     ConfigError,
@@ -126,6 +127,8 @@ def test_inspect_shows_a_tflite_file(edgepack, tmp_path):
 def test_targets_are_listed_and_shown(edgepack):
     done = edgepack("targets")
     assert all(name in done.stdout for name in ("android", "ios", "linux", "microcontroller"))
+    shares = [f"{one.package} {one.run} of {one.rows}" for one in proof.shares()]
+    assert all(said in " ".join(done.stdout.split()) for said in shares)
     listed = json.loads(edgepack("targets", "--json").stdout)
     profiles = {found.name: found for found in map(Target.model_validate, listed)}
     assert list(profiles) == sorted(profiles)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.text import Text
+
 from edgepack.cli.tables import facts, grid, row
 from edgepack.report import figures
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from edgepack.records.compat import Share
     from edgepack.records.manifest import RuntimeNeed
     from edgepack.records.target import Target
 
@@ -23,6 +26,12 @@ def listed(found: Iterable[Target]) -> Table:
         artifact = one.runtime.artifact if one.runtime else ""
         row(table, one.name, artifact, _releases(one.runtime), one.precisions[0])
     return table
+
+
+def proven(found: Iterable[Share]) -> Text:
+    """How much of what is known of the runtimes' operators is proven by running."""
+    said = (f"{one.package} {one.run} of {one.rows}" for one in found)
+    return Text(f"Operators by release, proven by running: {', '.join(said)}", "dim")
 
 
 def shown(one: Target) -> Iterator[Table]:

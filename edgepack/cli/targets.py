@@ -42,8 +42,9 @@ def targets(context: typer.Context, json: Json = False, verbose: Verbose = False
             terminal.document([target.model_dump(mode="json") for target in found])
             return
         from edgepack.cli import profiles
+        from edgepack.compat.proof import shares
 
-        terminal.show(profiles.listed(found))
+        terminal.show(profiles.listed(found), profiles.proven(shares()))
 
 
 @app.command("show")

@@ -34,6 +34,7 @@ class Numberings(Record):
     ai_edge_litert: Numbered = Field(alias="ai-edge-litert")
     litert_maven: Numbered = Field(alias="litert-maven")
     litert_swift: Numbered = Field(alias="litert-swift")
+    litertjs: Numbered
     play_services_tflite: Numbered = Field(alias="play-services-tflite")
 
 

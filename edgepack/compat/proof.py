@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from edgepack.compat.numberings import numberings
 from edgepack.compat.registered import table
 from edgepack.records.compat import Share
 
@@ -25,6 +26,12 @@ class Boundary(NamedTuple):
     name: str
     older: str
     newer: str
+
+
+def shares() -> tuple[Share, ...]:
+    """Of each package that releases were asked of."""
+    packages = dict.fromkeys(one.package for one in numberings().values() if one.package)
+    return tuple(map(share, packages))
 
 
 def share(package: str) -> Share:

@@ -16,6 +16,7 @@ Numbering = Literal[
     "ai-edge-litert",
     "litert-maven",
     "litert-swift",
+    "litertjs",
     "play-services-tflite",
 ]
 Proven = Literal["run", "read", "taken"]
@@ -32,6 +33,7 @@ ARTIFACTS: dict[str, Numbering] = {
     "ai-edge-litert": "ai-edge-litert",
     "com.google.ai.edge.litert:litert": "litert-maven",
     "google-ai-edge/LiteRT": "litert-swift",
+    "@litertjs/core": "litertjs",
     "com.google.android.gms:play-services-tflite-java": "play-services-tflite",
 }
 

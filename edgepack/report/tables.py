@@ -23,12 +23,12 @@ def table(headings: tuple[str, ...], lines: Iterable[tuple[str, ...]], *, texts:
     Args:
         headings: by column.
         lines: cells.
-        texts: columns that are not figures: set to the left, and folded where there are several.
+        texts: columns that are not figures: set to the left; of several the last one is folded.
     """
     found = Table(box=box.SIMPLE, pad_edge=False, show_edge=False, padding=0)
     for index, heading in enumerate(headings):
         if index < texts:
-            found.add_column(heading, no_wrap=texts == 1, overflow="fold")
+            found.add_column(heading, no_wrap=index < max(texts - 1, 1), overflow="fold")
         else:
             found.add_column(heading, justify="right")
     for line in lines:

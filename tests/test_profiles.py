@@ -128,3 +128,26 @@ def test_a_profile_refuses_what_its_runtime_cannot_run(edgepack, tmp_path, name)
     assert done.returncode == 6, done.stdout + done.stderr
     assert says in " ".join(done.stdout.split())
     assert f"nothing here is for {name}" in done.stderr
+
+
+WATCH = """\
+extends = "android-tensorflow-lite"
+name = "watch"
+[runtime]
+least_version = "2.8.0"
+"""
+
+
+@pytest.mark.slow
+def test_a_refusal_names_the_operator_the_release_and_a_change_that_helps(edgepack, tmp_path):
+    (tmp_path / "watch.toml").write_text(WATCH)
+    asked = ("--target", tmp_path / "watch.toml", "--variant", "int8", "--output", tmp_path / "out")
+    done = edgepack("build", "--demo", *asked)
+    assert done.returncode == 6, done.stderr
+    said = " ".join(done.stdout.split())
+    operator = "FULLY_CONNECTED int8 per-channel"
+    assert f"{operator} is new in org.tensorflow:tensorflow-lite 2.10.0" in said
+    assert 'and devices may have 2.8.0; granularity = "tensor" under [quantize]: then' in said
+    helped = edgepack("build", "--demo", *asked, "--granularity", "tensor")
+    assert helped.returncode == 0, helped.stdout
+    assert "target watch: int8" in " ".join(helped.stdout.split())

@@ -23,12 +23,12 @@ def render(report: Report) -> str:
         *_findings(report),
         *_baseline(report),
         *_targets(report),
-        *_devices(report),
         *(findings.sections(report.findings) if report.findings else ()),
         _facts(report),
+        *_devices(report),
         *_details(report),
     )
-    return "\n\n".join(filter(None, sections)) + "\n"
+    return "\n\n".join(sections) + "\n"
 
 
 def _head(report: Report) -> str:
@@ -61,9 +61,13 @@ def _targets(report: Report) -> Iterator[str]:
 def _devices(report: Report) -> Iterator[str]:
     """What runs where on a device, as far as that can be told here."""
     variants = report.evidence.variants
-    yield delegates.section({one.variant: one.delegates for one in variants})
-    yield delegates.edgetpu({one.variant: one.edgetpu for one in variants if one.edgetpu})
-    yield micro.section({one.variant: one.micro for one in variants if one.micro})
+    parts = (
+        delegates.section({one.variant: one.delegates for one in variants}),
+        delegates.edgetpu({one.variant: one.edgetpu for one in variants if one.edgetpu}),
+        micro.section({one.variant: one.micro for one in variants if one.micro}),
+    )
+    if any(parts):
+        yield folded("What delegates and devices would run", "\n\n".join(filter(None, parts)))
 
 
 def _facts(report: Report) -> str:

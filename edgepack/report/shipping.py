@@ -21,14 +21,14 @@ def lines(report: Report) -> Iterator[tuple[str, str, str, str]]:
 
 
 def sentences(report: Report) -> Iterator[str]:
-    """What a terminal says: the variant for each target, and those that it cannot take."""
+    """What a terminal says: the variant for each target, and which it cannot take; not why."""
     for one in report.targets:
         if not one.variants:
             continue  # the checks say why
         proven = f", run on {', '.join(one.proven_on)}" if one.proven_on else ""
-        never = (other for other in one.passed_over if other.variant not in one.variants)
-        reasons = (f"; not {other.variant}: {other.reason}" for other in never)
-        yield f"{one.name}: {_ships(one)}{proven}{''.join(reasons)}"
+        never = [o.variant for o in one.passed_over if o.variant not in one.variants]
+        refused = f"; it cannot take {', '.join(never)}" if never else ""
+        yield f"{one.name}: {_ships(one)}{proven}{refused}"
 
 
 def _ships(one: TargetEntry) -> str:

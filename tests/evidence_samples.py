@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from edgepack.quantize import front
+from edgepack.records.delegates import DelegateFit, Fallback
+from edgepack.records.edgetpu import EdgeTpuFit, NotCompiled
 from edgepack.records.evidence import (
     Accuracy,
     Agreement,
@@ -19,8 +21,10 @@ from edgepack.records.evidence import (
     VariantEvidence,
 )
 from edgepack.records.facts import TFLiteFacts
+from edgepack.records.micro import ArenaSize, MicroFit
 from edgepack.records.profile import Coverage, OpCount, OpProfile, OpTime, TypeTime
 from edgepack.records.recipe import Group, Recipe
+from edgepack.records.runtimes import RuntimeRun
 from edgepack.records.search import (
     CalibrationAdvice,
     Candidate,
@@ -178,6 +182,45 @@ def profile(**changes) -> OpProfile:
         ),
     )
     return given.model_copy(update=changes)
+
+
+def on_devices() -> dict[str, object]:
+    """What a file would be on devices, and was on another release."""
+    behind = Fallback(operator="SOFTMAX", count=1, why="int8 input")
+    source = {"source": "a page", "at": "1", "read_on": "2026-11-28"}
+    gpu = DelegateFit(
+        delegate="gpu", nodes=3, delegated=2, partitions=1, fallback=(behind,), **source
+    )
+    absent = NotCompiled(why="edgetpu_compiler is not on PATH")
+    coral = EdgeTpuFit(
+        path="int8",
+        integer_only=True,
+        static=True,
+        inputs=("int8",),
+        outputs=("int8",),
+        faults=(),
+        operators=3,
+        mapped=2,
+        unsupported=(behind,),
+        size_bytes=60_000,
+        fits_on_chip=True,
+        read_on="2026-11-28",
+        not_compiled=absent,
+    )
+    arena = ArenaSize(
+        bytes=24_272, method="measured", runtime="tflite-micro==1.0", planned=20_000, kept=4_272
+    )
+    board = MicroFit(
+        flash_bytes=60_000,
+        arena=arena,
+        unsupported=(),
+        float_operators=(),
+        unaccelerated=("SOFTMAX",),
+        open_shapes=(),
+        objections=(),
+    )
+    old = RuntimeRun(variant="int8", runtime="tflite-runtime==2.14.0", loads=True, agrees=True)
+    return {"delegates": (gpu,), "edgetpu": coral, "micro": board, "runs": (old,)}
 
 
 def _type_time(name: str, delegate: str, count: int, time: float, total: float) -> TypeTime:

@@ -28,7 +28,7 @@ UNTIMED = OpProfile(
     reason="the profiler of ai-edge-litert 2.9.0 is not known, only those of 2.3",
 )
 CURVE = tuple(CurvePoint(samples=n, harm=0.4 - n / 1000, error=4 / n) for n in (5, 50))
-TARGETS = (samples.target(),)
+TARGETS = (samples.target(runtimes=("tflite-runtime==2.14.0",)),)
 
 
 def report_of(evidence, settings, *, strict=False, bundle=True, **changes):
@@ -81,7 +81,7 @@ def passing():
         samples.float32(),
         samples.variant("float16", 120_000, profile=UNTIMED),
         dynamic,
-        samples.variant(profile=samples.profile()),
+        samples.variant(profile=samples.profile(), **samples.on_devices()),
     )
     source = evidence.source.model_copy(update={"latency": samples.latency(1.3)})
     evidence = evidence.model_copy(update={"source": source})

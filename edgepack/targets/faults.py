@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
 from edgepack.delegates import lists as delegates
+from edgepack.errors import UsageError
+from edgepack.runtimes import requirement
 from edgepack.tomlfile.plain import Problem, nearest
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ def faults(target: Target) -> Iterator[Problem]:
     yield from _dtype_faults(target)
     yield from _version_faults(target)
     for place, runtime in enumerate(target.runtimes):
-        if not _is_release(runtime):
-            said = f'"{runtime}" does not name one release, as tflite-runtime==2.14.0 does'
+        if said := _release_fault(runtime):
             yield Problem(("runtimes", place), f"runtimes (item {place + 1}): {said}")
     for unknown in sorted(set(target.delegates) - set(delegates.names())):
         near = nearest(unknown, delegates.names())
@@ -74,12 +74,12 @@ def _is_version(text: str) -> bool:
         return False
 
 
-def _is_release(text: str) -> bool:
+def _release_fault(text: str) -> str:
     try:
-        pins = list(Requirement(text).specifier)
-    except InvalidRequirement:
-        return text.startswith("@") and "==" in text  # of npm, whose names are no requirements
-    return len(pins) == 1 and pins[0].operator == "==" and not pins[0].version.endswith("*")
+        requirement.parse(text)
+    except UsageError as error:
+        return f"{error.message}. {error.hint}"
+    return ""
 
 
 def _keys(target: Target) -> frozenset[str]:

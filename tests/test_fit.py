@@ -75,6 +75,13 @@ CUSTOM = (OpUse(name="FlexErf", custom=True, count=1), OpUse(name="CONV_2D", ver
             "it refuses the file: no",
         ),
         (
+            {"platform": "microcontroller"},
+            {"ops": CUSTOM},
+            {"micro": micro(9, unsupported=("BUCKETIZE", "FlexErf"))},
+            "operator",
+            "TFLite Micro has no BUCKETIZE; take BUCKETIZE out of the model",
+        ),
+        (
             {"runtimes": (RUNTIME,)},
             {},
             {"runs": (run(loads=False, reason="no op"),)},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from edgepack.delegates import lists
 from edgepack.delegates.fit import fit as delegated
 from edgepack.edgetpu.fit import fit as edgetpu
-from edgepack.errors import RuntimeInstallError
+from edgepack.errors import OutputError, RuntimeInstallError
 from edgepack.micro.arena import estimate
 from edgepack.micro.fit import check
 from edgepack.micro.operators import operators
@@ -78,7 +78,17 @@ def _edgetpu(session: Session, plan: Plan, variant: str, file: Path) -> EdgeTpuF
     session.tell(COMPILED, f"holding {variant} against the Edge TPU")
     target = Path(plan.settings.output) / COMPILED / f"{variant}_edgetpu.tflite"
     found = edgetpu(file, target)
+    if not found.compiled:
+        _clear(target)
     return found.model_copy(update={"path": variant})  # the report goes to other machines
+
+
+def _clear(compiled: Path) -> None:
+    """Remove what an earlier build compiled: it would pass for this one's."""
+    try:
+        compiled.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot be removed: {error.strerror}", where=compiled) from error
 
 
 def _micro(session: Session, plan: Plan, one: VariantEvidence, file: Path) -> MicroFit | None:

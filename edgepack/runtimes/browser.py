@@ -37,6 +37,7 @@ POLL = 0.2
 PATIENCE = 5.0  # seconds to end in
 SCOPE = "@litertjs"  # packages of npm that a page may load
 HERE = Path(__file__).parent
+START = "start.html"  # of the profile: sends the browser to its page
 PAGE, SCRIPT = "page.html", "script.js"
 REPLAY, REGISTER = "replay.js", "register.js"
 VERSIONS = range(1, LAST_VERSION + 1)
@@ -148,14 +149,20 @@ def _opened(browser: Path, exchange: Exchange, environment: Mapping[str, str]) -
 def _process(
     browser: Path, address: str, environment: Mapping[str, str], stderr: int
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A browser with a new profile, for as long as the block lasts."""
+    """A browser with a new profile, for as long as the block lasts.
+
+    The address stands in a file of the profile, which only this user reads: whoever is on this
+    machine sees what a program is started with.
+    """
     with tempfile.TemporaryDirectory(prefix="edgepack-", ignore_cleanup_errors=True) as profile:
+        start = Path(profile) / START
+        start.write_text(f"<script>location.replace({json.dumps(address)})</script>\n")
         switches = [*SWITCHES, f"--user-data-dir={profile}"]
         if os.geteuid() == 0:
             switches.append("--no-sandbox")  # it refuses to run as root otherwise
         homes = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), profile)
         process = subprocess.Popen(  # noqa: S603 - the browser of this machine
-            [browser, *switches, address],
+            [browser, *switches, start.as_uri()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=stderr,

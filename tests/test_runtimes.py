@@ -18,7 +18,7 @@ from edgepack.compat.proof import boundaries, share
 from edgepack.compat.registered import HAS, table, versioned
 from edgepack.errors import RuntimeInstallError, UsageError
 from edgepack.records.runtimes import ReplayedTensor, ReplayJob
-from edgepack.runtimes import requirement, running
+from edgepack.runtimes import requirement, running, wheels
 from edgepack.runtimes.environment import Environments
 from edgepack.runtimes.interpreters import interpreters
 
@@ -226,6 +226,23 @@ def test_a_release_that_does_not_exist_leaves_nothing(environments, tmp_path):
     with pytest.raises(RuntimeInstallError, match=r"0\.0\.1 cannot be installed by any Python"):
         Environments(tmp_path).python(absent)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_environment_whose_python_is_gone_is_made_anew(monkeypatch, tmp_path):
+    def install(_, directory):
+        (directory / "bin").mkdir(parents=True)
+        (directory / wheels.PROGRAM).symlink_to(gone)
+
+    gone = tmp_path / "python3.9"
+    gone.touch()
+    monkeypatch.setattr(wheels, "install", install)
+    environments, wanted = Environments(tmp_path / "cache"), requirement.parse(RELEASES[0])
+    python = environments.python(wanted)
+    gone.unlink()
+    gone = tmp_path / "python3.10"
+    gone.touch()
+    assert environments.python(wanted) == python
+    assert python.resolve() == gone
 
 
 def test_pip_does_where_uv_is_not(environments, monkeypatch, tmp_path):

@@ -183,6 +183,8 @@ def test_a_death_is_an_answer(tmp_path):
     dying.write_text("#!/bin/sh\necho cannot >&2; exit 3\n")
     found = running.run(dying, _job(tmp_path, b""), tmp_path, {})
     assert found.reason == "it ended with code 3: cannot"
+    dying.write_text("#!/bin/sh\nkill -35 $$\n")  # a real-time signal, which has no name
+    assert running.run(dying, _job(tmp_path, b""), tmp_path, {}).reason == "it died by signal 35"
 
 
 def test_what_follows_a_death_is_run_too(tmp_path):

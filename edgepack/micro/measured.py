@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from edgepack.micro.operators import operators
 from edgepack.records.base import Record
 from edgepack.records.micro import ArenaSize
 from edgepack.tflite import subgraphs
+from edgepack.workers.death import ended
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,7 +94,7 @@ def _judged(
     try:
         answer = MicroAnswer.model_validate_json(done.stdout.splitlines()[-1])
     except (IndexError, ValidationError):
-        return _instead(guess, f"{wanted} {_end(done.returncode)}")
+        return _instead(guess, f"{wanted} {ended(done.returncode)}")
     if not answer.loads:
         return _instead(guess, f"{wanted} cannot be imported: {answer.reason}")
     if not answer.ran:
@@ -138,10 +138,3 @@ def refusal(stderr: bytes) -> str:
     text = stderr.decode("utf-8", "replace")
     lines = [" ".join(line.split()) for line in text.splitlines()]
     return "; ".join([line for line in lines if line.isprintable() and line][:LINES])[:LENGTH]
-
-
-def _end(code: int) -> str:
-    if code >= 0:
-        return f"ended with code {code}"
-    known = {one.value: one.name for one in signal.Signals}
-    return f"died by {known.get(-code, f'signal {-code}')}"

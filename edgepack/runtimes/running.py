@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 from edgepack.records.runtimes import ReplayAnswer
 from edgepack.runtimes import remote
 from edgepack.tflite import schema
+from edgepack.workers.death import ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -102,6 +102,6 @@ def failed(reason: str) -> ReplayAnswer:
 def death(code: int, stderr: bytes) -> str:
     """How a process ended, with its last words."""
     if code < 0:
-        return f"it died by {signal.Signals(-code).name}"
+        return f"it {ended(code)}"
     said = stderr.decode(errors="replace").strip().splitlines()
-    return f"it ended with code {code}: {said[-1] if said else 'no reason was given'}"
+    return f"it {ended(code)}: {said[-1] if said else 'no reason was given'}"

@@ -20,7 +20,7 @@ RUNTIME = "tflite-runtime==2.14.0"
 
 
 def run(**changes):
-    given = RuntimeRun(variant="int8", runtime=RUNTIME, loads=True, agrees=True)
+    given = RuntimeRun(variant="int8", runtime=RUNTIME, python="3.9", loads=True, agrees=True)
     return given.model_copy(update=changes)
 
 
@@ -87,6 +87,13 @@ CUSTOM = (OpUse(name="FlexErf", custom=True, count=1), OpUse(name="CONV_2D", ver
             {"runs": (run(loads=False, reason="no op"),)},
             "run",
             f"on {RUNTIME} does not load: no op",
+        ),
+        (
+            {"runtimes": (RUNTIME,)},
+            {},
+            {"runs": (run(loads=False, python="", reason="it died by SIGSEGV"),)},
+            "run",
+            f"on {RUNTIME} gives no answer: it died by SIGSEGV",
         ),
         (
             {"runtimes": (RUNTIME,)},

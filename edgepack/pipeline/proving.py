@@ -92,4 +92,9 @@ def _runs(
         manner = Manner(plan.settings.latency.threads)
         return RuntimeRuns(runs=releases.run(recording, wanted, environments, manner))
 
-    return session.cache.stage(STAGE, key, RuntimeRuns, make)[0].runs
+    return session.cache.stage(STAGE, key, RuntimeRuns, make, _is_answered)[0].runs
+
+
+def _is_answered(found: RuntimeRuns) -> bool:
+    """A death or a hang may be this machine's doing, and is not to stay for all builds to come."""
+    return all(run.answered for run in found.runs)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from edgepack.errors import OutputError, RuntimeInstallError
-from edgepack.micro import remote
 from edgepack.micro.arena import estimated
 from edgepack.micro.operators import operators
 from edgepack.records.base import Record
@@ -19,12 +19,12 @@ from edgepack.workers.death import ended
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from edgepack.runtimes.environment import Environments
     from edgepack.runtimes.requirement import Requirement
     from edgepack.tflite.graph import Graph
 
+REMOTE = Path(__file__).with_name("remote.py")  # run, and not imported: it needs NumPy
 SECONDS = 120.0
 LEAST_ARENA, MOST_ARENA = 1 << 26, 1 << 30  # offered: TFLite Micro counts in 32 bits with a sign
 LINES, LENGTH = 2, 300  # of its own words
@@ -74,7 +74,7 @@ def _measured(
     words = (str(path), str(offered), str(len(graphs[0].inputs)))
     try:
         done = subprocess.run(  # noqa: S603 - the program that was installed for this
-            [python, "-I", remote.__file__, *words],
+            [python, "-I", REMOTE, *words],
             capture_output=True,
             timeout=SECONDS,
             check=False,

@@ -11,6 +11,7 @@ from edgepack.delegates import lists
 from edgepack.delegates.fit import fit as delegated
 from edgepack.edgetpu.fit import fit as edgetpu
 from edgepack.errors import OutputError
+from edgepack.micro import measured
 from edgepack.micro.fit import check
 from edgepack.micro.operators import operators
 from edgepack.pipeline.releases import FOLDER
@@ -99,8 +100,6 @@ def _micro(session: Session, plan: Plan, one: VariantEvidence, file: Path) -> Mi
 
 def _arena(session: Session, one: VariantEvidence, file: Path) -> ArenaSize:
     """Measured once; an estimate only until it can be measured, or where the file is refused."""
-    from edgepack.micro import measured  # imports NumPy
-
     release = operators().runtime
     key = {"model": one.sha256, "release": str(release), "machine": platform.machine()}
 

@@ -18,7 +18,6 @@ from pydantic import ValidationError
 from edgepack.errors import RuntimeInstallError
 from edgepack.records.runtimes import PageAnswer
 from edgepack.runtimes import npy
-from edgepack.runtimes.remote import LAST_OPERATOR, LAST_VERSION, file_of
 from edgepack.runtimes.running import death, failed
 from edgepack.runtimes.serving import ANSWER, Exchange, serving
 from edgepack.tflite import schema
@@ -40,7 +39,6 @@ HERE = Path(__file__).parent
 START = "start.html"  # of the profile: sends the browser to its page
 PAGE, SCRIPT = "page.html", "script.js"
 REPLAY, REGISTER = "replay.js", "register.js"
-VERSIONS = range(1, LAST_VERSION + 1)
 LIFETIME = 120  # files that the runtime is asked about before it is loaded anew
 SWITCHES = (
     "--headless",
@@ -103,8 +101,11 @@ def registered(browser: Path, modules: Path) -> Versions:
     Raises:
         subprocess.SubprocessError: it does not answer.
     """
-    wanted = [(name, version) for name in range(LAST_OPERATOR + 1) for version in VERSIONS]
-    files = [file_of(*pair) for pair in wanted]
+    from edgepack.runtimes import remote  # imports NumPy
+
+    operators, versions = range(remote.LAST_OPERATOR + 1), range(1, remote.LAST_VERSION + 1)
+    wanted = [(number, version) for number in operators for version in versions]
+    files = [remote.file_of(*pair) for pair in wanted]
     with tempfile.TemporaryDirectory(prefix="edgepack-") as scratch:
         directory = Path(scratch)
         job, content = directory / "job.json", directory / "files"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from edgepack.cache import default_root
-from edgepack.errors import UsageError
+from edgepack.errors import MissingExtraError, UsageError
 from edgepack.pipeline import releases
 from edgepack.pipeline.releases import FOLDER, File, Manner, Recording
 from edgepack.pipeline.unpacking import unpacked
@@ -49,7 +50,12 @@ def matrix(asked: Asked) -> RuntimeMatrix:
         UsageError: no runtime is named, or what is none; the bundle has no vectors.
         VerificationError: the bundle is not whole.
         RuntimeInstallError: a release cannot be installed.
+        MissingExtraError: NumPy, which compares, is not installed.
     """
+    if not find_spec("numpy"):
+        raise MissingExtraError(
+            "comparing needs numpy, not installed here", hint="Install it with: pip install numpy"
+        )
     wanted = tuple(dict.fromkeys(map(requirement.parse, asked.runtimes)))
     if not wanted:
         raise UsageError("no runtime is named", hint=f"{requirement.HINT} Repeat it for several.")

@@ -13,6 +13,7 @@ import pytest
 import tflite_models
 from hypothesis import given
 from hypothesis import strategies as st
+from installed_runtimes import installed
 from tflite_models import tensor
 
 from edgepack.cache import Cache, default_root
@@ -43,12 +44,7 @@ BUFFERS = st.lists(
 @pytest.fixture(scope="module")
 def environments():
     """Where the release that the tables name is; skips where it cannot be had."""
-    found = Environments(default_root() / "runtimes")
-    try:
-        found.python(operators().runtime)
-    except RuntimeInstallError as error:
-        pytest.skip(f"tflite-micro cannot be installed here: {error}")
-    return found
+    return installed(str(operators().runtime))
 
 
 @pytest.fixture(scope="module")

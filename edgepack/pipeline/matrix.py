@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from edgepack.pipeline.unpacking import Unpacked
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -52,26 +54,14 @@ def matrix(asked: Asked) -> RuntimeMatrix:
         RuntimeInstallError: a release cannot be installed.
         MissingExtraError: NumPy, which compares, is not installed.
     """
-    if not find_spec("numpy"):
-        raise MissingExtraError(
-            "comparing needs numpy, not installed here", hint="Install it with: pip install numpy"
-        )
+    _require_numpy()
     wanted = tuple(dict.fromkeys(map(requirement.parse, asked.runtimes)))
     if not wanted:
         raise UsageError("no runtime is named", hint=f"{requirement.HINT} Repeat it for several.")
     with unpacked(asked.bundle, asked.variants) as found:
-        recording = Recording(
-            root=found.root,
-            count=found.count,
-            files={
-                name: File(found.root / one.path, one.signatures)
-                for name, one in found.models.items()
-            },
-            entries=found.entries,
-            scratch=found.root / "answers",
-        )
         environments = Environments((asked.cache or default_root()) / FOLDER, asked.offline)
-        runs = releases.run(recording, wanted, environments, Manner(asked.threads, asked.jobs))
+        manner = Manner(asked.threads, asked.jobs)
+        runs = releases.run(_recording(found), wanted, environments, manner)
     return RuntimeMatrix(
         path=str(asked.bundle),
         sha256=found.sha256,
@@ -81,3 +71,28 @@ def matrix(asked: Asked) -> RuntimeMatrix:
         threads=asked.threads,
         runs=runs,
     )
+
+
+def _recording(found: Unpacked) -> Recording:
+    files = {
+        name: File(found.root / one.path, one.signatures) for name, one in found.models.items()
+    }
+    return Recording(
+        root=found.root,
+        count=found.count,
+        files=files,
+        entries=found.entries,
+        scratch=found.root / "answers",
+    )
+
+
+def _require_numpy() -> None:
+    """Refuse before anything is installed.
+
+    Raises:
+        MissingExtraError: it is not there.
+    """
+    if not find_spec("numpy"):
+        raise MissingExtraError(
+            "comparing needs numpy, not installed here", hint="Install it with: pip install numpy"
+        )

@@ -78,21 +78,26 @@ def _runs(
 
     def make(_: Path) -> RuntimeRuns:
         session.tell(STAGE, f"running {len(measured.built)} files on {', '.join(map(str, wanted))}")
-        recording = Recording(
-            root=vectors.directory,
-            count=vectors.index.count,
-            files={
-                one.evidence.variant: File(Path(one.file.path), one.facts.signatures)
-                for one in measured.built
-            },
-            entries=vectors.index.variants,
-            scratch=session.work / STAGE,
-        )
+        recording = _recording(session, measured, vectors)
         environments = Environments(session.cache.root / releases.FOLDER)
         manner = Manner(plan.settings.latency.threads)
         return RuntimeRuns(runs=releases.run(recording, wanted, environments, manner))
 
     return session.cache.stage(STAGE, key, RuntimeRuns, make, _is_answered)[0].runs
+
+
+def _recording(session: Session, measured: Measured, vectors: Vectors) -> Recording:
+    files = {
+        one.evidence.variant: File(Path(one.file.path), one.facts.signatures)
+        for one in measured.built
+    }
+    return Recording(
+        root=vectors.directory,
+        count=vectors.index.count,
+        files=files,
+        entries=vectors.index.variants,
+        scratch=session.work / STAGE,
+    )
 
 
 def _is_answered(found: RuntimeRuns) -> bool:

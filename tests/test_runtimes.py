@@ -17,7 +17,9 @@ import edgepack as package
 from edgepack.compat.proof import boundaries, share
 from edgepack.compat.registered import HAS, table, versioned
 from edgepack.errors import RuntimeInstallError, UsageError
+from edgepack.pipeline import releases
 from edgepack.records.runtimes import ReplayedTensor, ReplayJob
+from edgepack.records.vectors import VariantVectors
 from edgepack.runtimes import requirement, running, wheels
 from edgepack.runtimes.environment import Environments
 from edgepack.runtimes.interpreters import interpreters
@@ -265,6 +267,35 @@ def test_the_function_returns_what_does_not_hold(environments, bundle):
     assert found.runs[0].difference > found.runs[0].tolerance
     with pytest.raises(UsageError, match="no runtime is named"):
         package.runtime_matrix(bundle, [])
+
+
+def test_no_name_of_a_variant_leads_out_of_the_scratch_directory(monkeypatch, tmp_path):
+    """A bundle that nobody signed may name a variant anything."""
+
+    class Refusing:
+        def run(self, job, directory, environment):
+            (directory / "job.json").write_text(job.model_dump_json())
+            return running.failed("it refuses")
+
+    monkeypatch.setattr(releases.runtime, "prepared", lambda *_: Refusing())
+    names = ("int8", "../../out", str(tmp_path / "absolute"))
+    recording = releases.Recording(
+        root=tmp_path / "root",
+        count=1,
+        files={name: releases.File(tmp_path / "model.tflite", ()) for name in names},
+        entries=tuple(
+            VariantVectors(variant=name, signature="", inputs=(), outputs=(), configurations=())
+            for name in names
+        ),
+        scratch=tmp_path / "root/answers",
+    )
+    wanted = tuple(map(requirement.parse, RELEASES[:2]))
+    found = releases.run(recording, wanted, Environments(tmp_path), releases.Manner(jobs=2))
+    assert [(one.variant, one.runtime) for one in found] == [
+        (name, release) for release in RELEASES[:2] for name in names
+    ]
+    assert {path.name for path in tmp_path.iterdir()} == {"root"}
+    assert len(list((tmp_path / "root/answers").glob("*/job.json"))) == len(found)
 
 
 OWN = """\

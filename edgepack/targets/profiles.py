@@ -99,12 +99,12 @@ def _over(base: Data, own: Data) -> Data:
 
 
 def _says(data: Data, key: str) -> bool:
-    """Whether a key, such as runtime.least_version, is set, or was one of another artifact."""
+    """Whether a key, such as runtime.least_version, is set, or belonged to what starts anew."""
     table, _, inner = key.partition(".")
     found = data.get(table)
     return inner in found or _other(found) if inner and isinstance(found, dict) else table in data
 
 
 def _other(table: Data) -> bool:
-    """Whether it is about another artifact or system than what it would be added to."""
+    """Whether it stands for itself: it names its artifact or system, even the inherited one."""
     return "artifact" in table or "name" in table

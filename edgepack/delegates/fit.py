@@ -105,9 +105,10 @@ def _interpreted(graph: Graph, delegate: Delegate, refused: dict[int, str]) -> _
 
 
 def _limits(delegate: Delegate) -> str:
-    limits = []
-    if delegate.most_partitions is not None:
-        limits.append(f"beyond the {delegate.most_partitions} largest partition(s)")
+    limits, most = [], delegate.most_partitions
+    if most is not None:
+        largest = "largest partition" if most == 1 else f"{most} largest partitions"
+        limits.append(f"beyond the {largest}")
     if delegate.least_nodes > 1:
         limits.append(f"in a partition of fewer than {delegate.least_nodes} nodes")
     return " or ".join(limits)

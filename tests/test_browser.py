@@ -280,6 +280,18 @@ def test_a_release_that_does_not_exist_leaves_nothing(releases, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_another_browser_has_another_stamp(monkeypatch, tmp_path):
+    """What a build keeps of runs in one is not taken for another's."""
+    program = tmp_path / "browser"
+    program.touch(0o755)
+    monkeypatch.setenv("CHROME_PATH", str(program))
+    wanted = requirement.parse(NEW)
+    old = browser.stamp(wanted)
+    assert browser.stamp(wanted) == old
+    os.utime(program, (1, 1))
+    assert browser.stamp(wanted) != old
+
+
 def test_what_is_missing_is_named(monkeypatch, tmp_path):
     wanted = requirement.parse(NEW)
     monkeypatch.setenv("CHROME_PATH", "no-such-browser")

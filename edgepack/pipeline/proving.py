@@ -11,7 +11,7 @@ from edgepack.measure.machine import machine
 from edgepack.pipeline import releases
 from edgepack.pipeline.releases import File, Manner, Recording
 from edgepack.records.runtimes import RuntimeRuns
-from edgepack.runtimes import requirement
+from edgepack.runtimes import browser, requirement
 from edgepack.runtimes.environment import Environments
 from edgepack.vectors import index
 
@@ -72,6 +72,7 @@ def _runs(
         "models": ",".join(one.model.sha256 for one in measured.built),
         "vectors": hashlib.sha256(index.text(vectors.index)).hexdigest(),
         "releases": ",".join(map(str, wanted)),
+        "browsers": ",".join(browser.stamp(one) for one in wanted if one.kind == "browser"),
         "threads": str(plan.settings.latency.threads),
         "machine": machine().model_dump_json(),
     }

@@ -70,6 +70,16 @@ def program(wanted: Requirement) -> Path:
     )
 
 
+def stamp(wanted: Requirement) -> str:
+    """What changes when the browser of this machine does: its place and time.
+
+    Raises:
+        RuntimeInstallError: there is none.
+    """
+    found = program(wanted).resolve()
+    return f"{found} {found.stat().st_mtime_ns}"
+
+
 def run(
     browser: Path, modules: Path, job: ReplayJob, directory: Path, environment: dict[str, str]
 ) -> ReplayAnswer:

@@ -1,4 +1,4 @@
-"""Which nodes of a file a delegate takes, which it leaves and why, and in how many pieces."""
+"""Which nodes of a file a delegate takes, which it leaves and why, and in how many partitions."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _interpreted(graph: Graph, delegate: Delegate, refused: dict[int, str]) -> _
     everything = tuple(range(len(graph.operators)))
     widening = halves.widened(graph) if delegate.float16_weights else {}
     if everything and refused.keys() <= widening.keys():
-        return _Part(gathered(graph, everything))  # one piece, or an error
+        return _Part(gathered(graph, everything))  # one partition, or an error
     refused = dict.fromkeys(widening, HALVES) | {
         place: why for place, why in refused.items() if place not in widening
     }

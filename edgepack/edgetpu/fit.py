@@ -1,7 +1,7 @@
 """What the Edge TPU would run of a file.
 
-The compiler makes one piece for the chip, from the first operators on up to the first that it does
-not map; all behind that runs on the CPU, mapped or not.
+The compiler makes one partition for the chip, from the first operators on up to the first that it
+does not map; all behind that runs on the CPU, mapped or not.
 """
 
 from __future__ import annotations

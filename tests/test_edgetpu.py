@@ -311,6 +311,12 @@ def test_a_compiler_that_hangs_is_stopped_with_its_child(model, tmp_path, stand_
     assert not mark.exists()
 
 
+def test_the_compiler_gets_no_secret(model, tmp_path, stand_in, monkeypatch):
+    monkeypatch.setenv("CI_TOKEN", "secret")
+    stand_in(ALL_MAPPED, then="assert 'CI_TOKEN' not in os.environ")
+    assert fit(model, tmp_path / "net_edgetpu.tflite").compiled
+
+
 def test_a_program_that_cannot_run_is_an_answer(model, tmp_path, stand_in):
     stand_in().write_text("#!/no/such/interpreter\n", encoding="utf-8")
     assert "it cannot be run: " in fit(model, tmp_path / "net_edgetpu.tflite").not_compiled.why

@@ -255,6 +255,13 @@ def test_where_it_cannot_be_measured_the_estimate_says_why(tmp_path, monkeypatch
     assert found.refused == ("so" if reason == "refuses the file" else "")
 
 
+def test_the_program_gets_no_secret(tmp_path, monkeypatch):
+    monkeypatch.setenv("CI_TOKEN", "7")
+    stub = Stub(tmp_path, 'exit "${CI_TOKEN:-3}"')
+    found = measured.arena(written(tmp_path, micro_models.CHAIN), stub)
+    assert found.reason.endswith("ended with code 3")
+
+
 def test_a_program_that_cannot_be_started_is_a_reason(tmp_path):
     stub = Stub(tmp_path, "exit 0")
     stub.program.chmod(0o600)

@@ -18,6 +18,7 @@ from edgepack.edgetpu import log
 from edgepack.files import sha256_file, write_atomic
 from edgepack.records.edgetpu import EdgeTpuCompiled, NotCompiled
 from edgepack.workers.death import ended
+from edgepack.workers.environment import inherited
 
 if TYPE_CHECKING:
     from edgepack.edgetpu.log import Log
@@ -126,6 +127,7 @@ def _run(program: str, directory: Path, seconds: float) -> tuple[int | None, str
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
+                env=inherited(os.environ, ()),
                 start_new_session=True,
             )
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -16,6 +17,7 @@ from edgepack.records.base import Record
 from edgepack.records.micro import ArenaSize
 from edgepack.tflite import subgraphs
 from edgepack.workers.death import ended
+from edgepack.workers.environment import inherited
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,6 +81,7 @@ def _measured(
             timeout=SECONDS,
             check=False,
             stdin=subprocess.DEVNULL,
+            env=inherited(os.environ, ()),
         )
     except subprocess.TimeoutExpired:
         return _instead(guess, f"{wanted} gave no answer within {SECONDS:g} seconds")

@@ -55,7 +55,7 @@ MAY_SEE: dict[str, set[str]] = {
     "micro": BASE | {"files", "runtimes", "tflite", "tomlfile"},
     "config": LEAVES | READERS | {"targets"},
     "schemas": LEAVES | {"config", "datasets", "targets"},
-    "targets": LEAVES | {"delegates"},
+    "targets": LEAVES | {"delegates", "runtimes", "tflite"},
     "datasets": LEAVES,
     "savedmodel": BASE | {"files"},
     "tflite": BASE | {"files"},

@@ -197,6 +197,16 @@ least_version = "4"
         ('extends = "android"\n[runtime]\nbelow_version = "1"', "no release is between them"),
         ('extends = "android"\nruntimes = ["tflite-runtime"]', "own.toml:2: runtimes (item 1)"),
         ('extends = "android"\nruntimes = ["a==1", "b==2.*"]', "own.toml:2: runtimes (item 2)"),
+        ('extends = "ios"\nruntimes = ["numpy==1.0"]', "numpy is no runtime known here. Known are"),
+        ('extends = "ios"\nruntimes = ["@foo/bar==1"]', "own.toml:2: runtimes (item 1): '@foo/bar"),
+        (
+            'extends = "ios"\nruntimes = ["TFLite_Runtime == 2.14.0"]',
+            '"TFLite_Runtime == 2.14.0" is written "tflite-runtime==2.14.0"',
+        ),
+        (
+            'extends = "ios"\n[operators]\nADD = 1\nconv2d = 5',
+            'own.toml:4: operators: none is called "conv2d"; did you mean "CONV_2D"?',
+        ),
         (
             'extends = "android"\n[sources]\nmax_size = { at = "x", read = "2026-01-31" }',
             'own.toml:3: sources: "max_size" names no key of a profile; did you mean',

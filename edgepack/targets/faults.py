@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
 from edgepack.delegates import lists as delegates
+from edgepack.errors import UsageError
+from edgepack.runtimes import requirement
+from edgepack.tflite import schema
 from edgepack.tomlfile.plain import Problem, nearest
 
 if TYPE_CHECKING:
@@ -36,9 +39,11 @@ def faults(target: Target) -> Iterator[Problem]:
     yield from _dtype_faults(target)
     yield from _version_faults(target)
     for place, runtime in enumerate(target.runtimes):
-        if not _is_release(runtime):
-            said = f'"{runtime}" does not name one release, as tflite-runtime==2.14.0 does'
+        if said := _release_fault(runtime):
             yield Problem(("runtimes", place), f"runtimes (item {place + 1}): {said}")
+    for unknown in sorted(target.operators.keys() - set(schema.OPERATORS)):
+        near = _nearest_operator(unknown)
+        yield Problem(("operators", unknown), f'operators: none is called "{unknown}"{near}')
     for unknown in sorted(set(target.delegates) - set(delegates.names())):
         near = nearest(unknown, delegates.names())
         yield Problem(("delegates",), f'delegates: no list is called "{unknown}"; {near}')
@@ -74,12 +79,19 @@ def _is_version(text: str) -> bool:
         return False
 
 
-def _is_release(text: str) -> bool:
+def _release_fault(text: str) -> str:
+    """Runs are told apart by what a profile calls them, so that there is one way to write it."""
     try:
-        pins = list(Requirement(text).specifier)
-    except InvalidRequirement:
-        return text.startswith("@") and "==" in text  # of npm, whose names are no requirements
-    return len(pins) == 1 and pins[0].operator == "==" and not pins[0].version.endswith("*")
+        found = requirement.parse(text)
+    except UsageError as error:
+        return f"{error.message}. {error.hint}"
+    return "" if str(found) == text else f'"{text}" is written "{found}"'
+
+
+def _nearest_operator(unknown: str) -> str:
+    """The one that was meant, if that can be told; there are too many to list."""
+    close = difflib.get_close_matches(unknown.upper(), schema.OPERATORS, 1)
+    return f'; did you mean "{close[0]}"?' if close else ""
 
 
 def _keys(target: Target) -> frozenset[str]:

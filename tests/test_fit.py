@@ -160,6 +160,15 @@ def test_a_target_that_was_named_and_takes_nothing_is_an_error(edgepack, tmp_pat
     assert "bytes are more than 10" in done.stdout
 
 
+def test_one_name_does_not_answer_for_two_targets(edgepack, tmp_path):
+    (tmp_path / "plain.tflite").write_bytes(tflite_models.PLAIN)
+    (tmp_path / "tiny.toml").write_text('extends = "android"\nmax_size_bytes = 10\n')
+    asked = ("--target", tmp_path / "tiny.toml", "--target", "android")
+    done = edgepack("targets", "check", tmp_path / "plain.tflite", *asked)
+    assert done.returncode == 2
+    assert 'two targets are called "android"' in done.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "says"), [("absent.tflite", "usage"), ("notes.txt", ""), ("saved_model", "usage")]
 )

@@ -223,3 +223,10 @@ def test_each_mistake_in_extending_names_its_line(tmp_path, text, says):
 def test_a_missing_profile_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"no-such\.toml: there is no such file"):
         targets.load(str(tmp_path / "no-such.toml"))
+
+
+def test_two_targets_of_one_name_are_refused(tmp_path):
+    own = _own(tmp_path, 'extends = "android"\nmax_size_bytes = 1', "tiny.toml")
+    assert [one.name for one in targets.load_each(["ios", own])] == ["ios", "android"]
+    with pytest.raises(ConfigError, match=r'two targets are called "android": android and .*tiny'):
+        targets.load_each(["android", own])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import evidence_samples as samples
 import kernel_files
+import numpy as np
 import pytest
 import tflite_models
 from hypothesis import given
@@ -169,6 +171,23 @@ def test_a_file_says_which_kind_of_layer_it_has(name):
     found = reader.parse(kernel_files.file_of(kernel_files.KINDS[name]), "a.tflite")
     assert name in found.kernels
     assert {one.version for one in found.ops} == {1}
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "asked"),
+    [
+        ("MUL float32 5-D broadcast", (1, 1), False),
+        ("MUL int8 5-D broadcast", (), False),
+        ("MUL int16 5-D broadcast", (), True),
+        ("SUB int8 5-D broadcast", (1,), True),
+        ("ADD int8 5-D broadcast", kernel_files.KINDS["ADD int8 5-D broadcast"].shape, False),
+    ],
+)
+def test_a_single_value_goes_with_any_shape(name, shape, asked):
+    """But in int16, and for SUB: run on tflite-runtime 2.7.0, 2.8.0 and 2.14.0."""
+    kind = replace(kernel_files.KINDS[name], constant=np.full(shape, 33))
+    found = reader.parse(kernel_files.file_of(kind), "a.tflite")
+    assert (name in found.kernels) == asked
 
 
 def test_what_an_app_brings_along_is_left_out():

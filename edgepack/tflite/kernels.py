@@ -6,6 +6,7 @@ allocate its tensors.
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 from edgepack.tflite.version_rules import Node
@@ -36,6 +37,8 @@ PLAIN = {
 # Those whose kernels may spread one input over another's shape in four dimensions only.
 BROADCASTS = frozenset(("ADD", "MUL", "SUB"))
 MOST_RANKS = 4
+# Those that spread a single value over any shape, but in int16.
+SPREAD = frozenset(("ADD", "MUL"))
 # By the types of what is fed and of the weights.
 KINDS = {
     ("int8", "int8"): "int8",
@@ -89,13 +92,16 @@ def _of_plain(node: Node) -> Iterator[str]:
         return
     if fed.dtype in types:
         yield f"{name} {fed.dtype}"
-    if name in BROADCASTS and _broadcasts(fed, node.given(1)):
+    other = node.given(1)
+    if name in BROADCASTS and other is not None and _broadcasts(name, fed, other):
         yield f"{name} {fed.dtype} 5-D broadcast"
 
 
-def _broadcasts(one: GraphTensor, other: GraphTensor | None) -> bool:
-    shapes = [tensor.shape or () for tensor in (one, other) if tensor is not None]
-    return len(set(shapes)) > 1 and max(map(len, shapes)) > MOST_RANKS
+def _broadcasts(name: str, one: GraphTensor, other: GraphTensor) -> bool:
+    shapes = {one.shape or (), other.shape or ()}
+    if len(shapes) == 1 or max(map(len, shapes)) <= MOST_RANKS:
+        return False
+    return min(map(prod, shapes)) != 1 or one.dtype == "int16" or name not in SPREAD
 
 
 def _kind(fed: GraphTensor | None, weights: GraphTensor | None, expanded: bool) -> str:

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 import tflite_models
+from plain_kernels import CASES, Plain
 from tflite_models import scaled, schema, tensor
 
 from edgepack.records.runtimes import ReplayedTensor, ReplayJob
@@ -136,6 +137,8 @@ class Kind:
 
 def file_of(kind):
     """The layer alone, its weights and bias in the file."""
+    if isinstance(kind, Plain):
+        return kind.file()
     fed, weights, made, axis = kind.shapes
     fine = scaled([STEP], [0]) if kind.exact else None
     coarse = scaled([kind.step], [0]) if kind.exact else None
@@ -225,6 +228,7 @@ KINDS = (
         "int16x8 int32-bias",
         _layers(*ALL, fed="int16", weights="int8", spread=True, narrow=True),
     )
+    | CASES
 )
 
 

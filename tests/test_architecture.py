@@ -56,7 +56,7 @@ MAY_SEE: dict[str, set[str]] = {
     "micro": BASE | {"runtimes", "tflite", "tomlfile", "workers"},
     "config": LEAVES | READERS | {"targets"},
     "schemas": LEAVES | {"config", "datasets", "targets"},
-    "targets": LEAVES | {"delegates", "runtimes"},
+    "targets": LEAVES | {"delegates", "runtimes", "tflite"},
     "datasets": LEAVES,
     "savedmodel": BASE | {"files"},
     "tflite": BASE | {"files"},

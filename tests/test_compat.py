@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import evidence_samples as samples
 import kernel_files
+import numpy as np
 import pytest
 import tflite_models
 from hypothesis import given
@@ -76,8 +78,8 @@ def test_what_a_later_release_lost_is_named():
 
 
 def test_kernels_that_older_releases_were_not_asked_for_are_marked():
-    (found,) = _of_kernels("tensorflow", "TRANSPOSE_CONV dynamic per-channel")
-    assert (found.release, found.or_earlier, found.proven) == ("2.18.0", True, "read")
+    (found,) = _of_kernels("tensorflow", "TRANSPOSE_CONV int8 per-tensor")
+    assert (found.release, found.or_earlier, found.proven) == ("2.6.0", True, "read")
     (found,) = _of_kernels("tensorflow", "CONV_2D float16")
     assert (found.release, found.lost, found.proven) == ("2.20.0", ("2.19.0",), "run")
     (found,) = _of_kernels("tensorflow-lite-swift", "CONV_2D float16")
@@ -87,6 +89,19 @@ def test_kernels_that_older_releases_were_not_asked_for_are_marked():
     assert found.lost == ("1.1.0", "1.1.1", "1.1.2", "1.2.0", "1.3.0")
     (found,) = _of_kernels("ai-edge-litert", "CONV_2D of another kind")
     assert (found.release, found.operators) == ("1.0.0", ())
+
+
+def test_releases_behind_an_end_do_not_count():
+    kinds, numbering = ["BATCH_MATMUL int8 per-tensor"], "litert-maven"
+    whole, early, none = (
+        next(one for one in least([], kinds, below) if one.numbering == numbering)
+        for below in ("", "2", "1.0.0")
+    )
+    assert (whole.release, whole.lost[0], whole.lost[-1]) == ("2.1.3", "2.0.2", "2.1.2")
+    assert (early.release, early.lost) == ("1.0.0", ())
+    assert none.release is None
+    (found,) = (one for one in least([], ["DIV int8"], "2") if one.numbering == "tensorflow")
+    assert found.operators == (), "no release below 2 was asked"
 
 
 def _of_kernels(numbering, *kernels):
@@ -158,6 +173,23 @@ def test_a_file_says_which_kind_of_layer_it_has(name):
     found = reader.parse(kernel_files.file_of(kernel_files.KINDS[name]), "a.tflite")
     assert name in found.kernels
     assert {one.version for one in found.ops} == {1}
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "asked"),
+    [
+        ("MUL float32 5-D broadcast", (1, 1), False),
+        ("MUL int8 5-D broadcast", (), False),
+        ("MUL int16 5-D broadcast", (), True),
+        ("SUB int8 5-D broadcast", (1,), True),
+        ("ADD int8 5-D broadcast", kernel_files.KINDS["ADD int8 5-D broadcast"].shape, False),
+    ],
+)
+def test_a_single_value_goes_with_any_shape(name, shape, asked):
+    """But in int16, and for SUB: run on tflite-runtime 2.7.0, 2.8.0 and 2.14.0."""
+    kind = replace(kernel_files.KINDS[name], constant=np.full(shape, 33))
+    found = reader.parse(kernel_files.file_of(kind), "a.tflite")
+    assert (name in found.kernels) == asked
 
 
 def test_what_an_app_brings_along_is_left_out():

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 import evidence_samples as samples
+import kernel_files
 import pytest
 import tflite_models
 
+from edgepack import api
 from edgepack.compat.fit import fit
 from edgepack.edgetpu.fit import fit as edgetpu
 from edgepack.records.edgetpu import NotCompiled
@@ -174,6 +176,15 @@ def test_a_target_that_was_named_and_takes_nothing_is_an_error(edgepack, tmp_pat
     assert "bytes are more than 10" in done.stdout
 
 
+def test_one_name_does_not_answer_for_two_targets(edgepack, tmp_path):
+    (tmp_path / "plain.tflite").write_bytes(tflite_models.PLAIN)
+    (tmp_path / "tiny.toml").write_text('extends = "android"\nmax_size_bytes = 10\n')
+    asked = ("--target", tmp_path / "tiny.toml", "--target", "android")
+    done = edgepack("targets", "check", tmp_path / "plain.tflite", *asked)
+    assert done.returncode == 2
+    assert 'two targets are called "android"' in done.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "says"), [("absent.tflite", "usage"), ("notes.txt", ""), ("saved_model", "usage")]
 )
@@ -196,3 +207,35 @@ def test_a_device_s_own_compiler_has_the_last_word(tmp_path):
     assert "ended with code 1" in objection.what
     assert fit(samples.target(), ran).fits
     assert fit(samples.target(platform="edgetpu"), candidate(edgetpu=known)).fits
+
+
+@pytest.mark.parametrize(
+    ("kind", "named", "says"),
+    [
+        ("DIV int8", "linux", "DIV int8 is new in ai-edge-litert 1.4.0"),
+        ("BATCH_MATMUL dynamic per-channel", "linux", "is new in ai-edge-litert 1.3.0"),
+        ("BATCH_MATMUL int8 per-channel", "linux", "no ai-edge-litert that was tried has BATCH_"),
+        ("BATCH_MATMUL int8 per-tensor", "linux", "is not computed right by ai-edge-litert 2.0.2"),
+        ("BATCH_MATMUL int8 per-tensor", "android-compiled-model", "2.1.2, and devices may have"),
+        ("BATCH_MATMUL int8 per-tensor", "android", ""),  # below 2
+        ("MUL int8 5-D broadcast", "android-tensorflow-lite", "devices may have 2.10.0"),
+        ("SUM int8", "android-tensorflow-lite", "devices may have 2.10.0"),
+        ("DIV int8", "android-tensorflow-lite", "no org.tensorflow:tensorflow-lite that was"),
+    ],
+)
+def test_what_kernels_do_not_compute_is_refused(tmp_path, kind, named, says):
+    (tmp_path / "a.tflite").write_bytes(kernel_files.file_of(kernel_files.KINDS[kind]))
+    (found,) = api.check_targets(tmp_path / "a.tflite", targets=[named]).fits
+    reasons = [one.what for one in found.objections if one.kind == "release"]
+    assert len(reasons) == bool(says), reasons
+    assert all(says in reason for reason in reasons)
+
+
+def test_what_only_later_releases_lost_does_not_count(tmp_path):
+    kind = kernel_files.KINDS["CONV_2D float16"]  # wrong in 1.1.0 to 1.3.0
+    (tmp_path / "a.tflite").write_bytes(kernel_files.file_of(kind))
+    own = 'extends = "android"\nname = "own"\n[runtime]\nbelow_version = "{}"\n'
+    for below, taken in (("1.1", True), ("1.1.1", False), ("1.5", False)):
+        (tmp_path / "own.toml").write_text(own.format(below))
+        found = api.check_targets(tmp_path / "a.tflite", targets=[str(tmp_path / "own.toml")])
+        assert found.fits[0].fits == taken, below

@@ -204,6 +204,12 @@ least_version = "4"
             'extends = "android"\nruntimes = ["tensorflow==2.9.0", "tensorflow==2.*"]',
             "own.toml:2: runtimes (item 2)",
         ),
+        ('extends = "ios"\nruntimes = ["numpy==1.0"]', "numpy is no runtime known here. Known are"),
+        ('extends = "ios"\nruntimes = ["@foo/bar==1"]', "own.toml:2: runtimes (item 1): '@foo/bar"),
+        (
+            'extends = "ios"\n[operators]\nADD = 1\nconv2d = 5',
+            'own.toml:4: operators: none is called "conv2d"; did you mean "CONV_2D"?',
+        ),
         (
             'extends = "android"\n[sources]\nmax_size = { at = "x", read = "2026-01-31" }',
             'own.toml:3: sources: "max_size" names no key of a profile; did you mean',
@@ -239,3 +245,10 @@ max_size_bytes = { at = "a page", read = "2026-01-31" }
 def test_a_missing_profile_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"no-such\.toml: there is no such file"):
         targets.load(str(tmp_path / "no-such.toml"))
+
+
+def test_two_targets_of_one_name_are_refused(tmp_path):
+    own = _own(tmp_path, 'extends = "android"\nmax_size_bytes = 1', "tiny.toml")
+    assert [one.name for one in targets.load_each(["ios", own])] == ["ios", "android"]
+    with pytest.raises(ConfigError, match=r'two targets are called "android": android and .*tiny'):
+        targets.load_each(["android", own])

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgepack.compat import releases
+from edgepack.compat.least import least
 from edgepack.records.target import Objection, TargetFit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from edgepack.records.compat import LeastRelease
     from edgepack.records.facts import TFLiteFacts
     from edgepack.records.micro import MicroFit
     from edgepack.records.runtimes import RuntimeRun
@@ -38,7 +40,7 @@ def _objections(target: Target, one: Candidate) -> Iterator[Objection]:
     yield from _types(target, one.facts)
     yield from _computing(target, one.facts)
     yield from _operators(target, one.facts)
-    yield from releases.objections(target.runtime, one.least_releases)
+    yield from releases.objections(target.runtime, _least(target, one))
     yield from _sizes(target, one)
     yield from _on_device(target, one)
     for runtime in target.runtimes:
@@ -113,6 +115,16 @@ def _too_new(one: OpUse, target: Target) -> Objection:
     return Objection(kind="operator", what=what)
 
 
+def _least(target: Target, one: Candidate) -> tuple[LeastRelease, ...]:
+    """Without what only releases lost that the target does not mean any more."""
+    below = target.runtime.below_version if target.runtime else ""
+    if not below or not any(found.lost for found in one.least_releases):
+        return one.least_releases
+    within = {had.numbering: had for had in least(one.facts.asked, one.facts.kernels, below)}
+    pairs = ((found, within[found.numbering]) for found in one.least_releases)
+    return tuple(had if found.lost and had.release else found for found, had in pairs)
+
+
 def _sizes(target: Target, one: Candidate) -> Iterator[Objection]:
     size, most = one.facts.size_bytes, target.max_size_bytes
     if most is not None and size > most:
@@ -151,7 +163,7 @@ def _failed(run: RuntimeRun) -> Objection:
 
 def _unchecked(target: Target, one: Candidate) -> Iterator[str]:
     """What was asked and nothing was known of: never a silent pass."""
-    if said := releases.unchecked(target.runtime, one.least_releases):
+    if said := releases.unchecked(target.runtime, _least(target, one)):
         yield said
     if target.max_memory_bytes is not None and one.memory_bytes is None:
         yield "peak memory was not measured (max_memory_bytes)"

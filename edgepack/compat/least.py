@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
+from packaging.version import Version
+
 from edgepack.compat.numberings import numberings
 from edgepack.compat.registered import table, versioned
 from edgepack.compat.remedies import remedy
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from edgepack.records.tensors import OpUse
 
 
-def least(operators: Iterable[OpUse], kernels: Iterable[str] = ()) -> tuple[LeastRelease, ...]:
+def least(
+    operators: Iterable[OpUse], kernels: Iterable[str] = (), below: str = ""
+) -> tuple[LeastRelease, ...]:
     """The least release in each numbering of which anything is known.
 
     Custom operators, Select-TF's among them, are left out: the app brings them along.
@@ -31,11 +35,13 @@ def least(operators: Iterable[OpUse], kernels: Iterable[str] = ()) -> tuple[Leas
     Args:
         operators: of the file.
         kernels: what it asks of them beyond their versions (`TFLiteFacts.kernels`).
+        below: the first release that does not count any more, such as 2.0; all do when empty.
     """
     builtin = sorted({(one.name, one.version) for one in operators if not one.custom})
     beyond = tuple(kernels)
     known = ((name, numberings()[name]) for name in get_args(Numbering))
-    return tuple(_least(builtin, beyond, name, one) for name, one in known if one.package)
+    asked = [(name, one, _needs(builtin, beyond, one, below)) for name, one in known if one.package]
+    return tuple(_least(name, one, needs) for name, one, needs in asked)
 
 
 @dataclass(frozen=True)
@@ -57,10 +63,7 @@ class _Needs:
         return self.found.releases[place] if place < self.end else None
 
 
-def _least(
-    builtin: list[tuple[str, int]], kernels: tuple[str, ...], name: Numbering, numbered: Numbered
-) -> LeastRelease:
-    needs = _needs(builtin, kernels, numbered)
+def _least(name: Numbering, numbered: Numbered, needs: _Needs) -> LeastRelease:
     places = {name: needs.place(name) for name in needs.rows}
     last = max(places.values(), default=0)
     decide = tuple(name for name, place in places.items() if place == last) if last else ()
@@ -78,13 +81,18 @@ def _least(
     )
 
 
-def _needs(builtin: list[tuple[str, int]], kernels: tuple[str, ...], numbered: Numbered) -> _Needs:
+def _needs(
+    builtin: list[tuple[str, int]], kernels: tuple[str, ...], numbered: Numbered, below: str
+) -> _Needs:
     found = table(numbered.package)
     newest = numbered.newest or found.releases[-1]
     end = found.releases.index(newest) + 1
+    if below:
+        end = sum(Version(one) < Version(below) for one in found.releases[:end])
     rows = {versioned(name, version): found.operator(name, version) for name, version in builtin}
     rows |= {name: row for name in kernels if (row := found.kernel(name))}
-    return _Needs({name: row.until(end) for name, row in rows.items()}, found, end)
+    until = {name: row.until(end) for name, row in rows.items()}
+    return _Needs({name: row for name, row in until.items() if row.asked}, found, end)
 
 
 def _before(places: dict[str, int], last: int) -> int:

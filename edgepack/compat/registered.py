@@ -28,6 +28,11 @@ class Row(Record):
     )
 
     @property
+    def asked(self) -> bool:
+        """Whether any release was."""
+        return bool(self.answers.strip(UNASKED))
+
+    @property
     def first(self) -> int | None:
         """The place of the first release from which on all that were asked have it."""
         place = self.answers.find(HAS, self.answers.rfind(LACKS) + 1)
@@ -93,8 +98,8 @@ class Registered(Record):
 
     def kernel(self, name: str) -> Row | None:
         """Of what is asked beyond a version; None where no release was asked."""
-        answers = self.computes.get(name, "")
-        return Row(answers=answers) if answers.strip(UNASKED) else None
+        row = Row(answers=self.computes.get(name, ""))
+        return row if row.asked else None
 
     def rows(self) -> Iterator[tuple[str, Row]]:
         """All, by name."""

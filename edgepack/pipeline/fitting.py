@@ -37,7 +37,7 @@ def fits(path: Path, wanted: Sequence[str] = ()) -> TargetFits:
         ModelError: it is a damaged .tflite.
         VerificationError: it is a bundle, and not whole.
     """
-    profiles = tuple(map(targets.load, wanted)) or targets.load_all()
+    profiles = targets.load_each(wanted) or targets.load_all()
     with _offered(path) as offered:
         pairs = ((target, one) for target in profiles for one in offered)
         return TargetFits(path=str(path), fits=tuple(_fit(target, one) for target, one in pairs))

@@ -66,7 +66,7 @@ def make(session: Session, settings: Settings) -> Plan:
         found=found,
         signature=signature,
         source=source,
-        targets=tuple(targets.load(name) for name in settings.targets),
+        targets=targets.load_each(settings.targets),
         contract=contract.read(Path(settings.model.contract)) if settings.model.contract else None,
         versions=versions,
     )

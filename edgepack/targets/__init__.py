@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from edgepack.targets.profiles import is_path, load, load_all, names
+from edgepack.targets.profiles import is_path, load, load_all, load_each, names
 
-__all__ = ["is_path", "load", "load_all", "names"]
+__all__ = ["is_path", "load", "load_all", "load_each", "names"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
@@ -9,6 +10,7 @@ from packaging.version import InvalidVersion, Version
 from edgepack.delegates import lists as delegates
 from edgepack.errors import UsageError
 from edgepack.runtimes import requirement
+from edgepack.tflite import schema
 from edgepack.tomlfile.plain import Problem, nearest
 
 if TYPE_CHECKING:
@@ -39,6 +41,9 @@ def faults(target: Target) -> Iterator[Problem]:
     for place, runtime in enumerate(target.runtimes):
         if said := _release_fault(runtime):
             yield Problem(("runtimes", place), f"runtimes (item {place + 1}): {said}")
+    for unknown in sorted(target.operators.keys() - set(schema.OPERATORS)):
+        near = _nearest_operator(unknown)
+        yield Problem(("operators", unknown), f'operators: none is called "{unknown}"{near}')
     for unknown in sorted(set(target.delegates) - set(delegates.names())):
         near = nearest(unknown, delegates.names())
         yield Problem(("delegates",), f'delegates: no list is called "{unknown}"; {near}')
@@ -80,6 +85,12 @@ def _release_fault(text: str) -> str:
     except UsageError as error:
         return f"{error.message}. {error.hint}"
     return ""
+
+
+def _nearest_operator(unknown: str) -> str:
+    """The one that was meant, if that can be told; there are too many to list."""
+    close = difflib.get_close_matches(unknown.upper(), schema.OPERATORS, 1)
+    return f'; did you mean "{close[0]}"?' if close else ""
 
 
 def _keys(target: Target) -> frozenset[str]:

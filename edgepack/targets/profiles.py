@@ -13,6 +13,8 @@ from edgepack.targets.faults import faults
 from edgepack.tomlfile.plain import Problem, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from edgepack.tomlfile import Document
 
 SUFFIX = ".toml"
@@ -31,6 +33,23 @@ def load(name_or_path: str) -> Target:
         ConfigError: there is no such profile, or it says something that is not allowed.
     """
     return _load(_path(name_or_path, Path(), ""), ())[0]
+
+
+def load_each(names_or_paths: Iterable[str]) -> tuple[Target, ...]:
+    """Several, each with a name of its own: reports and checks tell them apart by it.
+
+    Raises:
+        ConfigError: as `load`, or two have one name.
+    """
+    found: dict[str, tuple[str, Target]] = {}
+    for one in names_or_paths:
+        target = load(one)
+        if target.name in found:
+            both = f"{found[target.name][0]} and {one}"
+            hint = "Set name in one of them; a profile that extends another takes its name over."
+            raise ConfigError(f'two targets are called "{target.name}": {both}', hint=hint)
+        found[target.name] = one, target
+    return tuple(target for _, target in found.values())
 
 
 def load_all() -> tuple[Target, ...]:

@@ -217,6 +217,16 @@ def test_what_kernels_do_not_compute_is_refused(tmp_path, kind, named, says):
     assert all(says in reason for reason in reasons)
 
 
+def test_what_a_microcontroller_did_not_run_is_unchecked(tmp_path):
+    (tmp_path / "a.tflite").write_bytes(tflite_models.PLAIN)
+    own = 'extends = "microcontroller"\nname = "own"\nprecisions = ["float32"]\n'
+    own += "integer_only = false\ninput_dtypes = []\noutput_dtypes = []\n"
+    (tmp_path / "own.toml").write_text(own)
+    (found,) = api.check_targets(tmp_path / "a.tflite", targets=[str(tmp_path / "own.toml")]).fits
+    assert found.fits
+    assert any("did not run it" in one for one in found.unchecked)
+
+
 def test_what_only_later_releases_lost_does_not_count(tmp_path):
     kind = kernel_files.KINDS["CONV_2D float16"]  # wrong in 1.1.0 to 1.3.0
     (tmp_path / "a.tflite").write_bytes(kernel_files.file_of(kind))

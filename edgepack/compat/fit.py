@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edgepack.records.tensors import OpUse, Tensor
 
 SHOWN = 5  # of what may be many
+NOT_RUN = "TensorFlow Lite Micro did not run it: its kernels refuse types that no list shows"
 FLOAT_IO = "the variant int8-float-io takes and gives float32"
 
 
@@ -159,6 +160,8 @@ def _unchecked(target: Target, one: Candidate) -> Iterator[str]:
         yield "peak memory was not measured (max_memory_bytes)"
     if target.max_arena_bytes is not None and one.micro is None:
         yield "the tensor arena is not known (max_arena_bytes)"
+    if target.platform == "microcontroller" and one.micro and one.micro.arena.method == "estimated":
+        yield NOT_RUN
     run = {found.runtime for found in one.runs}
     for runtime in target.runtimes:
         if runtime not in run:

@@ -154,7 +154,8 @@ def _failed(run: RuntimeRun) -> Objection:
 
 def _unchecked(target: Target, one: Candidate) -> Iterator[str]:
     """What was asked and nothing was known of: never a silent pass."""
-    if said := releases.unchecked(target.runtime, _least(target, one)):
+    listed = bool(target.operators)
+    if said := releases.unchecked(target.runtime, _least(target, one), listed=listed):
         yield said
     if target.max_memory_bytes is not None and one.memory_bytes is None:
         yield "peak memory was not measured (max_memory_bytes)"

@@ -231,6 +231,37 @@ def test_what_kernels_do_not_compute_is_refused(tmp_path, kind, named, says):
     assert all(says in reason for reason in reasons)
 
 
+@pytest.mark.parametrize(
+    ("least_version", "operators", "doubted"),
+    [
+        ("2.5.0", "", True),
+        ("2.7.0", "", False),
+        ("2.5.0", "[operators]\nFULLY_CONNECTED = 0\n", False),
+    ],
+)
+def test_a_release_before_all_that_were_asked_is_no_silent_yes(
+    tmp_path, least_version, operators, doubted
+):
+    (tmp_path / "a.tflite").write_bytes(tflite_models.PLAIN)
+    runtime = f'artifact = "tflite-runtime"\nleast_version = "{least_version}"\n'
+    own = f'extends = "linux"\nname = "own"\n{operators}[runtime]\n{runtime}'
+    (tmp_path / "own.toml").write_text(own)
+    (found,) = api.check_targets(tmp_path / "a.tflite", targets=[str(tmp_path / "own.toml")]).fits
+    said = "whether tflite-runtime 2.5.0 has what it needs was not asked"
+    assert found.fits
+    assert found.unchecked == ((said,) if doubted else ())
+
+
+def test_what_a_microcontroller_did_not_run_is_unchecked(tmp_path):
+    (tmp_path / "a.tflite").write_bytes(tflite_models.PLAIN)
+    own = 'extends = "microcontroller"\nname = "own"\nprecisions = ["float32"]\n'
+    own += "integer_only = false\ninput_dtypes = []\noutput_dtypes = []\n"
+    (tmp_path / "own.toml").write_text(own)
+    (found,) = api.check_targets(tmp_path / "a.tflite", targets=[str(tmp_path / "own.toml")]).fits
+    assert found.fits
+    assert any("did not run it" in one for one in found.unchecked)
+
+
 def test_what_only_later_releases_lost_does_not_count(tmp_path):
     kind = kernel_files.KINDS["CONV_2D float16"]  # wrong in 1.1.0 to 1.3.0
     (tmp_path / "a.tflite").write_bytes(kernel_files.file_of(kind))

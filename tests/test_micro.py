@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import evidence_samples as samples
+import kernel_files
 import micro_models
 import pytest
 import tflite_models
@@ -195,6 +196,20 @@ def test_what_else_stands_in_the_way_is_said(tmp_path, dtype, weights, node, say
     fit = check(written(tmp_path, made([(node, inputs, [1])], *tensors)))
     assert [one for one in fit.objections if one.startswith(says)]
     assert not fit.runs
+
+
+def test_weights_with_a_scale_for_each_channel_are_expanded_wrong(environments, tmp_path):
+    python = environments.python(operators().runtime)
+    names = [f"CONV_2D weight-only per-{what}" for what in ("channel", "tensor")]
+    assert kernel_files.right(python, names, tmp_path) == {names[1]}
+    found = []
+    for name in names:
+        (tmp_path / "a.tflite").write_bytes(kernel_files.file_of(kernel_files.KINDS[name]))
+        found.append(check(tmp_path / "a.tflite").objections)
+    assert found == [
+        ("its DEQUANTIZE takes the first scale of weights for all their channels",),
+        (),
+    ]
 
 
 def test_open_shapes_and_slow_kernels_are_told_and_run(tmp_path):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edgepack.records.tensors import OpUse, Tensor
 
 SHOWN = 5  # of what may be many
+NOT_RUN = "TensorFlow Lite Micro did not run it: its kernels refuse types that no list shows"
 FLOAT_IO = "the variant int8-float-io takes and gives float32"
 
 
@@ -163,12 +164,15 @@ def _failed(run: RuntimeRun) -> Objection:
 
 def _unchecked(target: Target, one: Candidate) -> Iterator[str]:
     """What was asked and nothing was known of: never a silent pass."""
-    if said := releases.unchecked(target.runtime, _least(target, one)):
+    listed = bool(target.operators)
+    if said := releases.unchecked(target.runtime, _least(target, one), listed=listed):
         yield said
     if target.max_memory_bytes is not None and one.memory_bytes is None:
         yield "peak memory was not measured (max_memory_bytes)"
     if target.max_arena_bytes is not None and one.micro is None:
         yield "the tensor arena is not known (max_arena_bytes)"
+    if target.platform == "microcontroller" and one.micro and one.micro.arena.method == "estimated":
+        yield NOT_RUN
     run = {found.runtime for found in one.runs}
     for runtime in target.runtimes:
         if runtime not in run:

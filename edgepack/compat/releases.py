@@ -23,14 +23,23 @@ def objections(need: RuntimeNeed | None, found: tuple[LeastRelease, ...]) -> Ite
             yield Objection(kind="release", what=what, change=_change(least))
 
 
-def unchecked(need: RuntimeNeed | None, found: tuple[LeastRelease, ...]) -> str:
-    """Why releases say nothing of a file, or not enough; nothing where they do."""
+def unchecked(
+    need: RuntimeNeed | None, found: tuple[LeastRelease, ...], *, listed: bool = False
+) -> str:
+    """Why releases say nothing of a file, or not enough; nothing where they do.
+
+    Args:
+        need: what the app links.
+        found: the least release of each numbering.
+        listed: the target says itself which operators there are.
+    """
     if need is None or not (need.least_version or need.below_version):
         return ""
     known = tuple(_of(need, found))
     if not known:
         return f"no release of {need.artifact} was asked which operators it has"
-    return next((what for least in known if (what := _doubtful(need, least))), "")
+    asked = (least for least in known if least.operators or not listed)
+    return next((what for least in asked if (what := _doubtful(need, least))), "")
 
 
 def _of(need: RuntimeNeed | None, found: tuple[LeastRelease, ...]) -> Iterator[LeastRelease]:
@@ -52,11 +61,11 @@ def _lacking(need: RuntimeNeed, least: LeastRelease) -> str:
 
 def _doubtful(need: RuntimeNeed, least: LeastRelease) -> str:
     """Releases between the one that is meant and the one that is known to do were not asked."""
-    doubtful = least.or_earlier and least.operators and _is_older(need, least.release)
+    doubtful = least.or_earlier and _is_older(need, least.release)
     if not doubtful or _lacking(need, least):
         return ""
-    operators = " and ".join(least.operators)
-    return f"whether {need.artifact} {need.least_version} has {operators} was not asked"
+    wanted = " and ".join(least.operators) or "what it needs"
+    return f"whether {need.artifact} {need.least_version} has {wanted} was not asked"
 
 
 def _is_older(need: RuntimeNeed, release: str | None) -> bool:

@@ -85,9 +85,16 @@ def _of_tensor(tensor: GraphTensor) -> Iterator[str]:
 
 
 def _of_node(node: GraphOperator, graph: Graph) -> Iterator[str]:
-    """Float beside quantized weights, and float16 weights, which its kernels do not take."""
+    """Float beside quantized weights, and weights that its kernels do not expand."""
     types = [graph.tensor(index).dtype if index >= 0 else "" for index in node.inputs]
     if node.name == "DEQUANTIZE" and types[:1] == ["float16"]:
         yield "its DEQUANTIZE takes no float16: weights are stored as float32 or integers"
+    if node.name == "DEQUANTIZE" and len(_scales(node, graph)) > 1:
+        yield "its DEQUANTIZE takes the first scale of weights for all their channels"
     if node.name in WEIGHED and types[:1] == ["float32"] and STORED.intersection(types[1:2]):
         yield f"its {node.name} takes no {types[1]} weights beside float activations"
+
+
+def _scales(node: GraphOperator, graph: Graph) -> tuple[float, ...]:
+    fed = graph.tensor(node.inputs[0]) if node.inputs and node.inputs[0] >= 0 else None
+    return fed.quantization.scales if fed and fed.quantization else ()

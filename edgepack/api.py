@@ -302,6 +302,7 @@ def runtime_matrix(  # noqa: PLR0913 - each is an option of its own
         VerificationError: the bundle is not whole, or its vectors are damaged.
         UsageError: it has no vectors, or none of a variant; what is named is no runtime.
         RuntimeInstallError: a release cannot be installed.
+        MissingExtraError: NumPy is not installed.
     """
     from edgepack.pipeline.matrix import Asked, matrix
 

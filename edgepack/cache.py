@@ -69,11 +69,23 @@ class Cache:
         return found
 
     def stage(
-        self, stage: str, key: Mapping[str, str], kind: type[R], make: Callable[[Path], R]
+        self,
+        stage: str,
+        key: Mapping[str, str],
+        kind: type[R],
+        make: Callable[[Path], R],
+        keep: Callable[[R], bool] = lambda _: True,
     ) -> tuple[R, Path]:
         """The stored result, or `make(directory)`'s, stored with the files it left there.
 
         Two threads that ask for the same wait for one to make it.
+
+        Args:
+            stage: its name.
+            key: what decides the result.
+            kind: of the record.
+            make: makes it.
+            keep: whether a result is worth storing; one that is not has left no files.
 
         Raises:
             OutputError: the cache directory cannot be written.
@@ -83,7 +95,7 @@ class Cache:
         directory = self.directory(stage, key)
         with self._makers.setdefault(str(directory), threading.Lock()):
             # whole by now only where another thread or build has made it in this one's time
-            found = _stored(directory, kind) or _fill(directory, kind, make)
+            found = _stored(directory, kind) or _fill(directory, kind, make, keep)
             self._made.add(directory)
             return found
 
@@ -103,12 +115,16 @@ def _stored(directory: Path, kind: type[R]) -> tuple[R, Path] | None:
         return None
 
 
-def _fill(directory: Path, kind: type[R], make: Callable[[Path], R]) -> tuple[R, Path]:
+def _fill(
+    directory: Path, kind: type[R], make: Callable[[Path], R], keep: Callable[[R], bool]
+) -> tuple[R, Path]:
     with _writable(directory.parent):
         directory.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=directory.parent))
     try:
         record = make(partial)
+        if not keep(record):
+            return record, directory
         with _writable(directory):
             (partial / RESULT).write_text(record.model_dump_json())
             return _settle(partial, directory, kind) or (record, directory)

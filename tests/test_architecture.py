@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import tflite_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,9 +51,9 @@ MAY_SEE: dict[str, set[str]] = {
     "labels": {"errors"},
     "compat": BASE | {"tomlfile"},
     "delegates": BASE | {"tflite", "tomlfile"},
-    "edgetpu": BASE | {"delegates", "files", "tflite"},
-    "runtimes": BASE | {"tflite"},
-    "micro": BASE | {"files", "runtimes", "tflite", "tomlfile"},
+    "edgetpu": BASE | {"delegates", "files", "tflite", "workers"},
+    "runtimes": BASE | {"tflite", "workers"},
+    "micro": BASE | {"runtimes", "tflite", "tomlfile", "workers"},
     "config": LEAVES | READERS | {"targets"},
     "schemas": LEAVES | {"config", "datasets", "targets"},
     "targets": LEAVES | {"delegates", "runtimes", "tflite"},
@@ -318,3 +319,9 @@ def test_inspecting_a_saved_model_imports_no_heavy_library(plain_env, tmp_path):
     model = ROOT / "calibration" / "digits" / "saved_model"
     heavy = IN_FUNCTIONS.keys() - LOADED.keys() | {"numpy"} | BANNED
     assert not loaded_by(["inspect", str(model)], plain_env, tmp_path) & heavy
+
+
+def test_holding_a_file_against_targets_imports_no_heavy_library(plain_env, tmp_path):
+    (tmp_path / "model.tflite").write_bytes(tflite_models.PLAIN)
+    heavy = IN_FUNCTIONS.keys() - LOADED.keys() | {"numpy"} | BANNED
+    assert not loaded_by(["targets", "check", "model.tflite"], plain_env, tmp_path) & heavy

@@ -163,17 +163,20 @@ def test_the_newest_release_registers_what_a_release_of_litert_does(releases):
     assert {(name, version) for name, all_ in found.items() for version in all_} == expected
 
 
-# What a browser does that is none: it gets the switches and the page's address.
-PAGE_DIES = """#!/usr/bin/env python3
-import sys, time, urllib.request
-urllib.request.urlopen(sys.argv[-1].replace("page.html", "alive")).close()
+# What a browser does that is none: it gets the switches, and a file that sends it to its page.
+STAND_IN = """#!/usr/bin/env python3
+import pathlib, re, sys, time, urllib.parse, urllib.request
+start = pathlib.Path(urllib.parse.urlparse(sys.argv[-1]).path).read_text()
+at = re.search("http:[a-zA-Z0-9:/._-]+/", start)[0]
+assert not any(at in word for word in sys.argv), "anyone could read the secret"
+"""
+PAGE_DIES = f"""{STAND_IN}
+urllib.request.urlopen(at + "alive").close()
 time.sleep(60)
 """
-LIES = """#!/usr/bin/env python3
-import sys, time, urllib.request
-at = sys.argv[-1].removesuffix("page.html")
+LIES = f"""{STAND_IN}
 urllib.request.urlopen(at + "output/0", b"12345")
-said = b'{"loaded": true, "seconds": [1], "outputs": [{"dtype": "float32", "shape": [1, 4]}]}'
+said = b'{{"loaded": true, "seconds": [1], "outputs": [{{"dtype": "float32", "shape": [1, 4]}}]}}'
 urllib.request.urlopen(at + "answer", said)
 time.sleep(60)
 """
@@ -275,6 +278,18 @@ def test_a_release_that_does_not_exist_leaves_nothing(releases, tmp_path):
     with pytest.raises(RuntimeInstallError, match=r"by npm: .*No matching version found for"):
         Environments(tmp_path).modules(absent)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_another_browser_has_another_stamp(monkeypatch, tmp_path):
+    """What a build keeps of runs in one is not taken for another's."""
+    program = tmp_path / "browser"
+    program.touch(0o755)
+    monkeypatch.setenv("CHROME_PATH", str(program))
+    wanted = requirement.parse(NEW)
+    old = browser.stamp(wanted)
+    assert browser.stamp(wanted) == old
+    os.utime(program, (1, 1))
+    assert browser.stamp(wanted) != old
 
 
 def test_what_is_missing_is_named(monkeypatch, tmp_path):

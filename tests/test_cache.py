@@ -57,6 +57,18 @@ def test_a_failed_stage_leaves_nothing(tmp_path):
     assert cache.lookup("s", {}, Statistics) is None
 
 
+def test_what_is_not_to_be_kept_is_made_again(tmp_path):
+    cache, calls = Cache(tmp_path), []
+
+    def ask(samples):
+        make = _make(samples, calls)
+        return cache.stage("s", {}, Statistics, make, lambda found: found.samples > 3)[0].samples
+
+    assert [ask(3), ask(4), ask(5)] == [3, 4, 4]
+    assert len(calls) == 2
+    assert Cache(tmp_path).lookup("s", {}, Statistics)[0].samples == 4
+
+
 @pytest.mark.parametrize("damage", ["", "{", '{"samples": "x"}', '{"sample": 1}'])
 def test_a_damaged_entry_is_made_again(tmp_path, damage):
     cache, calls = Cache(tmp_path), []

@@ -19,11 +19,13 @@ from edgepack.compat.least import least
 from edgepack.compat.numberings import numberings
 from edgepack.compat.proof import boundaries, share
 from edgepack.compat.registered import HAS, LACKS, Row, table
+from edgepack.compat.remedies import remedies
 from edgepack.gate import judge, selection
 from edgepack.records.compat import ARTIFACTS, Numbering
 from edgepack.records.manifest import RuntimeNeed
 from edgepack.records.tensors import OpUse
 from edgepack.tflite import reader
+from edgepack.tflite.version_rules import rules
 
 PACKAGES = sorted({one.package for one in numberings().values() if one.package})
 
@@ -256,3 +258,11 @@ def test_a_target_takes_no_variant_that_its_runtime_does_not_know(artifact, olde
     (check,) = (one for one in verdict.checks if one.subject == "target:phone")
     assert says in check.detail
     assert check.outcome == outcome
+
+
+def test_the_page_counts_rules_and_remedies_as_they_are():
+    page, known = DOC.read_text(encoding="utf-8"), remedies().values()
+    run = sum(one.proven == "run" for one in known)
+    assert f"has {sum(map(len, rules().values()))} rules on types" in page
+    assert f"has, for {len(known)} things that can decide" in page
+    assert f"For {run}\nof them a test makes a model both ways" in page

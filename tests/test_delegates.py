@@ -206,7 +206,7 @@ def test_what_is_not_listed_falls_back_and_by_default_all_but_the_largest_piece(
     assert (found.nodes, found.delegated, found.partitions) == (4, 2, 1)
     why = left(found)
     assert why["LOG_SOFTMAX"] == "not on its list"
-    assert why["TANH"] == "beyond the 1 largest partition(s)"
+    assert why["TANH"] == "beyond the largest partition"
 
 
 def test_nnapi_takes_its_three_largest_pieces():

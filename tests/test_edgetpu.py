@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import sys
 import time
+from types import SimpleNamespace
 
+import evidence_samples as samples
 import pytest
 import tflite_models as made
 from delegate_models import chain, file
@@ -19,6 +21,8 @@ from edgepack.edgetpu import compiler, log
 from edgepack.edgetpu.fit import NOT_QUANTIZED, fit
 from edgepack.errors import ModelError, OutputError, UsageError
 from edgepack.files import sha256_bytes
+from edgepack.pipeline import devices
+from edgepack.pipeline.measuring import Measured
 from edgepack.records.edgetpu import EdgeTpuCompiled, OpStatus
 from edgepack.report import delegates as report
 
@@ -269,6 +273,24 @@ def test_a_failure_is_an_answer(model, tmp_path, stand_in, behaviour, why):
     assert old.read_bytes() == b"of another day"
 
 
+@pytest.mark.parametrize("compiles", [True, False])
+def test_a_build_leaves_no_compiled_file_of_an_earlier_one(model, tmp_path, stand_in, compiles):
+    stand_in(ALL_MAPPED if compiles else FAILED, writes=COMPILED if compiles else None)
+    old = tmp_path / "edgetpu/int8_edgetpu.tflite"
+    old.parent.mkdir()
+    old.write_bytes(b"of another day")
+    session = SimpleNamespace(tell=lambda *_: None)
+    plan = SimpleNamespace(
+        targets=(samples.target(platform="edgetpu"),), settings=SimpleNamespace(output=tmp_path)
+    )
+    evidence = samples.evidence(samples.variant())
+    built = (SimpleNamespace(evidence=evidence.variants[0], file=SimpleNamespace(path=model)),)
+    found = devices.look(session, plan, Measured(None, None, None, built, evidence, None))
+    assert bool(found.evidence.variants[0].edgetpu.compiled) == compiles
+    assert old.exists() == compiles
+    assert not compiles or old.read_bytes() == COMPILED
+
+
 def test_the_version_of_a_compiler_that_failed_is_kept(model, tmp_path, stand_in):
     stand_in(FAILED, writes=None)
     kept = fit(model, tmp_path / "net_edgetpu.tflite").not_compiled
@@ -287,6 +309,12 @@ def test_a_compiler_that_hangs_is_stopped_with_its_child(model, tmp_path, stand_
     assert time.monotonic() - begin < 30
     time.sleep(2)
     assert not mark.exists()
+
+
+def test_the_compiler_gets_no_secret(model, tmp_path, stand_in, monkeypatch):
+    monkeypatch.setenv("CI_TOKEN", "secret")
+    stand_in(ALL_MAPPED, then="assert 'CI_TOKEN' not in os.environ")
+    assert fit(model, tmp_path / "net_edgetpu.tflite").compiled
 
 
 def test_a_program_that_cannot_run_is_an_answer(model, tmp_path, stand_in):

@@ -22,7 +22,7 @@ RUNTIME = "tflite-runtime==2.14.0"
 
 
 def run(**changes):
-    given = RuntimeRun(variant="int8", runtime=RUNTIME, loads=True, agrees=True)
+    given = RuntimeRun(variant="int8", runtime=RUNTIME, python="3.9", loads=True, agrees=True)
     return given.model_copy(update=changes)
 
 
@@ -77,11 +77,25 @@ CUSTOM = (OpUse(name="FlexErf", custom=True, count=1), OpUse(name="CONV_2D", ver
             "it refuses the file: no",
         ),
         (
+            {"platform": "microcontroller"},
+            {"ops": CUSTOM},
+            {"micro": micro(9, unsupported=("BUCKETIZE", "FlexErf"))},
+            "operator",
+            "TFLite Micro has no BUCKETIZE; take BUCKETIZE out of the model",
+        ),
+        (
             {"runtimes": (RUNTIME,)},
             {},
             {"runs": (run(loads=False, reason="no op"),)},
             "run",
             f"on {RUNTIME} does not load: no op",
+        ),
+        (
+            {"runtimes": (RUNTIME,)},
+            {},
+            {"runs": (run(loads=False, python="", reason="it died by SIGSEGV"),)},
+            "run",
+            f"on {RUNTIME} gives no answer: it died by SIGSEGV",
         ),
         (
             {"runtimes": (RUNTIME,)},

@@ -5,22 +5,27 @@ from __future__ import annotations
 import zipfile
 from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 
+import evidence_samples as samples
 import kernel_files
 import micro_models
 import pytest
 import tflite_models
 from hypothesis import given
 from hypothesis import strategies as st
+from installed_runtimes import installed
 from tflite_models import tensor
 
-from edgepack.cache import default_root
+from edgepack.cache import Cache, default_root
 from edgepack.errors import ModelError, RuntimeInstallError
 from edgepack.micro import measured
 from edgepack.micro.arena import buffers, estimate, sizes
 from edgepack.micro.fit import check
 from edgepack.micro.operators import operators
 from edgepack.micro.planner import Buffer, aligned, extent, offsets
+from edgepack.pipeline import devices
+from edgepack.pipeline.measuring import Measured
 from edgepack.runtimes.environment import Environments
 from edgepack.tflite import subgraphs
 from edgepack.tflite.schema import OPERATORS
@@ -40,12 +45,7 @@ BUFFERS = st.lists(
 @pytest.fixture(scope="module")
 def environments():
     """Where the release that the tables name is; skips where it cannot be had."""
-    found = Environments(default_root() / "runtimes")
-    try:
-        found.python(operators().runtime)
-    except RuntimeInstallError as error:
-        pytest.skip(f"tflite-micro cannot be installed here: {error}")
-    return found
+    return installed(str(operators().runtime))
 
 
 @pytest.fixture(scope="module")
@@ -279,11 +279,37 @@ def test_where_it_cannot_be_measured_the_estimate_says_why(tmp_path, monkeypatch
     assert found.refused == ("so" if reason == "refuses the file" else "")
 
 
+def test_the_program_gets_no_secret(tmp_path, monkeypatch):
+    monkeypatch.setenv("CI_TOKEN", "7")
+    stub = Stub(tmp_path, 'exit "${CI_TOKEN:-3}"')
+    found = measured.arena(written(tmp_path, micro_models.CHAIN), stub)
+    assert found.reason.endswith("ended with code 3")
+
+
 def test_a_program_that_cannot_be_started_is_a_reason(tmp_path):
     stub = Stub(tmp_path, "exit 0")
     stub.program.chmod(0o600)
     found = measured.arena(written(tmp_path, micro_models.CHAIN), stub)
     assert "cannot be started" in found.reason
+
+
+def test_an_estimate_stays_only_until_it_can_be_measured(tmp_path, monkeypatch):
+    """A build that could not measure leaves nothing that the next one would take for the answer."""
+    session = SimpleNamespace(cache=Cache(tmp_path), warn=lambda *said: told.append(said[1]))
+    session.tell = lambda *_: None
+    path, told = written(tmp_path, micro_models.CHAIN), []
+    plan = SimpleNamespace(targets=(samples.target(max_arena_bytes=9),))
+    evidence = samples.evidence(samples.variant())
+    built = (SimpleNamespace(evidence=evidence.variants[0], file=SimpleNamespace(path=path)),)
+    given = Measured(None, None, None, built, evidence, None)
+    for script, refused in (("exit 3", ""), (SAYS % ("true", "false"), "so"), ("exit 4", "so")):
+        stub = Stub(tmp_path, script)
+        monkeypatch.setattr(devices, "Environments", lambda _, stub=stub: stub)
+        found = devices.look(session, plan, given).evidence.variants[0].micro.arena
+        assert (found.method, found.refused) == ("estimated", refused)
+    (warning,) = told
+    assert warning.startswith("int8: estimated, not measured: tflite-micro==")
+    assert warning.endswith("ended with code 3")
 
 
 def line(name, size):

@@ -461,7 +461,7 @@ def test_a_remark_is_made_once_for_all_that_it_holds_for():
     both = (samples.variant(name, profile=samples.profile()) for name in ("float16", "int8"))
     (said,) = profile.remarks(_report(*both))
     assert said == (
-        "float16, int8: 11 of 12 operators run on XNNPACK, in 2 parts, all but AVERAGE_POOL_2D"
+        "float16, int8: 11 of 12 operators run on XNNPACK, in 2 partitions, all but AVERAGE_POOL_2D"
     )
 
 
@@ -469,10 +469,10 @@ def test_a_remark_is_made_once_for_all_that_it_holds_for():
     ("fields", "said"),
     [
         ({"delegate": "", "delegated": 0, "partitions": 0}, "none of its 12 operators runs"),
-        ({"partitions": 3}, "12 of 12 operators run on XNNPACK, in 3 parts"),
+        ({"partitions": 3}, "12 of 12 operators run on XNNPACK, in 3 partitions"),
         (
             {"delegated": 1, "left": tuple(OpCount(type=f"T{n}", count=n) for n in range(1, 7))},
-            "in one part, all but T1, 2 T2, 3 T3, 4 T4, 2 more types",
+            "in one partition, all but T1, 2 T2, 3 T3, 4 T4, 2 more types",
         ),
     ],
 )
@@ -487,7 +487,7 @@ def test_a_graph_in_one_part_is_nothing_to_remark():
     whole = Coverage(delegate="XNNPACK", nodes=12, delegated=12, partitions=1)
     report = _report(samples.variant(profile=samples.profile(coverage=whole)))
     assert not list(profile.remarks(report))
-    assert "12 of 12 operators run on XNNPACK, in one part" in markdown.render(report)
+    assert "12 of 12 operators run on XNNPACK, in one partition" in markdown.render(report)
 
 
 def test_the_reason_is_said_where_times_would_be():

@@ -17,8 +17,10 @@ import edgepack as package
 from edgepack.compat.proof import boundaries, share
 from edgepack.compat.registered import HAS, table, versioned
 from edgepack.errors import RuntimeInstallError, UsageError
+from edgepack.pipeline import releases
 from edgepack.records.runtimes import ReplayedTensor, ReplayJob
-from edgepack.runtimes import requirement, running
+from edgepack.records.vectors import VariantVectors
+from edgepack.runtimes import requirement, running, wheels
 from edgepack.runtimes.environment import Environments
 from edgepack.runtimes.interpreters import interpreters
 
@@ -138,8 +140,9 @@ def test_what_decides_is_refused_by_the_release_before(environments, tmp_path):
     assert len(borders) == sum(share(package).deciding for package in SMALL) > 100
 
 
-def test_a_float16_file_is_computed_wrong_without_a_word(environments, tmp_path):
+def test_a_float16_file_is_computed_wrong_without_a_word(tmp_path):
     """The bias of a convolution is taken for float16, as the weights are."""
+    environments = installed(*(f"ai-edge-litert=={one}" for one in ("1.0.1", "1.3.0", "1.4.0")))
     for release, agrees in (("1.0.1", True), ("1.3.0", False), ("1.4.0", True)):
         python = environments.python(requirement.Requirement("ai-edge-litert", release))
         names = ["CONV_2D float16", "CONV_2D float16 float16-bias"]
@@ -183,6 +186,8 @@ def test_a_death_is_an_answer(tmp_path):
     dying.write_text("#!/bin/sh\necho cannot >&2; exit 3\n")
     found = running.run(dying, _job(tmp_path, b""), tmp_path, {})
     assert found.reason == "it ended with code 3: cannot"
+    dying.write_text("#!/bin/sh\nkill -35 $$\n")  # a real-time signal, which has no name
+    assert running.run(dying, _job(tmp_path, b""), tmp_path, {}).reason == "it died by signal 35"
 
 
 def test_what_follows_a_death_is_run_too(tmp_path):
@@ -228,6 +233,23 @@ def test_a_release_that_does_not_exist_leaves_nothing(environments, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_environment_whose_python_is_gone_is_made_anew(monkeypatch, tmp_path):
+    def install(_, directory):
+        (directory / "bin").mkdir(parents=True)
+        (directory / wheels.PROGRAM).symlink_to(gone)
+
+    gone = tmp_path / "python3.9"
+    gone.touch()
+    monkeypatch.setattr(wheels, "install", install)
+    environments, wanted = Environments(tmp_path / "cache"), requirement.parse(RELEASES[0])
+    python = environments.python(wanted)
+    gone.unlink()
+    gone = tmp_path / "python3.10"
+    gone.touch()
+    assert environments.python(wanted) == python
+    assert python.resolve() == gone
+
+
 def test_pip_does_where_uv_is_not(environments, monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     interpreters.cache_clear()
@@ -245,6 +267,35 @@ def test_the_function_returns_what_does_not_hold(environments, bundle):
     assert found.runs[0].difference > found.runs[0].tolerance
     with pytest.raises(UsageError, match="no runtime is named"):
         package.runtime_matrix(bundle, [])
+
+
+def test_no_name_of_a_variant_leads_out_of_the_scratch_directory(monkeypatch, tmp_path):
+    """A bundle that nobody signed may name a variant anything."""
+
+    class Refusing:
+        def run(self, job, directory, environment):
+            (directory / "job.json").write_text(job.model_dump_json())
+            return running.failed("it refuses")
+
+    monkeypatch.setattr(releases.runtime, "prepared", lambda *_: Refusing())
+    names = ("int8", "../../out", str(tmp_path / "absolute"))
+    recording = releases.Recording(
+        root=tmp_path / "root",
+        count=1,
+        files={name: releases.File(tmp_path / "model.tflite", ()) for name in names},
+        entries=tuple(
+            VariantVectors(variant=name, signature="", inputs=(), outputs=(), configurations=())
+            for name in names
+        ),
+        scratch=tmp_path / "root/answers",
+    )
+    wanted = tuple(map(requirement.parse, RELEASES[:2]))
+    found = releases.run(recording, wanted, Environments(tmp_path), releases.Manner(jobs=2))
+    assert [(one.variant, one.runtime) for one in found] == [
+        (name, release) for release in RELEASES[:2] for name in names
+    ]
+    assert {path.name for path in tmp_path.iterdir()} == {"root"}
+    assert len(list((tmp_path / "root/answers").glob("*/job.json"))) == len(found)
 
 
 OWN = """\

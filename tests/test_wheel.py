@@ -150,6 +150,17 @@ def test_base_install_exports_the_verifiers(base, tmp_path, platform):
     assert [*tmp_path.iterdir()]
 
 
+def test_base_install_holds_a_bundle_against_targets(base, bundle):
+    done = base("targets", "check", bundle, "--target", "android", "--target", "microcontroller")
+    assert done.returncode == 0, done.stderr
+    assert "microcontroller" in done.stdout
+
+
+def test_base_install_says_what_runs_on_other_runtimes_need(base, bundle):
+    done = base("runtimes", bundle, "--runtime", "tflite-runtime==2.14.0")
+    assert (done.returncode, "error[missing-extra]" in done.stderr) == (2, True), done.stderr
+
+
 def test_base_install_exports_a_c_array(base, bundle, tmp_path):
     asked = ("export", "microcontroller", "--bundle", bundle, "--variant", "int8")
     done = base(*asked, "--output", tmp_path)

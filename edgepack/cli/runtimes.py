@@ -102,7 +102,7 @@ def _cell(one: "RuntimeRun") -> str:
     from edgepack.report import figures
 
     if one.p50_ms is None:
-        return "fails" if one.loads else "does not load"
+        return one.failure
     return figures.milliseconds(one.p50_ms) if one.agrees else "differs"
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from edgepack.records.compat import LeastRelease
     from edgepack.records.facts import TFLiteFacts
+    from edgepack.records.micro import MicroFit
     from edgepack.records.runtimes import RuntimeRun
     from edgepack.records.target import Candidate, Target
     from edgepack.records.tensors import OpUse, Tensor
@@ -54,8 +55,8 @@ def _types(target: Target, facts: TFLiteFacts) -> Iterator[Objection]:
         *_ports("input", inputs, target.input_dtypes),
         *_ports("output", outputs, target.output_dtypes),
     ]
-    floats = any(tensor.quantization for tensor in (*inputs, *outputs))
-    helps = floats and "float32" in target.input_dtypes and "float32" in target.output_dtypes
+    quantized = any(tensor.quantization for tensor in (*inputs, *outputs))
+    helps = quantized and "float32" in target.input_dtypes and "float32" in target.output_dtypes
     yield from ports[:-1]
     for last in ports[-1:]:  # said once, for all of them
         yield last.model_copy(update={"change": FLOAT_IO if helps else ""})
@@ -142,10 +143,19 @@ def _sizes(target: Target, one: Candidate) -> Iterator[Objection]:
 def _on_device(target: Target, one: Candidate) -> Iterator[Objection]:
     """What the device's own compiler or runtime said, where it was there to ask."""
     if target.platform == "microcontroller" and one.micro:
+        yield from _beyond_micro(target, one.facts, one.micro)
         yield from (Objection(kind="run", what=what) for what in one.micro.objections)
     refused = one.edgetpu.not_compiled if one.edgetpu else None
     if target.platform == "edgetpu" and refused and refused.log:
         yield Objection(kind="run", what=refused.why)
+
+
+def _beyond_micro(target: Target, facts: TFLiteFacts, micro: MicroFit) -> Iterator[Objection]:
+    """Operators that TFLite Micro does not have, where the profile lists none of its own."""
+    custom = {one.name for one in facts.ops if one.custom}  # firmware may bring those along
+    absent = [name for name in micro.unsupported if name not in custom]
+    if absent and not target.operators:
+        yield _lacking(f"TFLite Micro has no {_listed(absent)}", absent)
 
 
 def _failed(run: RuntimeRun) -> Objection:

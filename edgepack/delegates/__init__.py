@@ -1,1 +1,1 @@
-"""Which nodes of a file a delegate would take, from published lists, and in how many pieces."""
+"""Which nodes of a file a delegate would take, from published lists, and in how many partitions."""

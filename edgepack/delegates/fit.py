@@ -1,4 +1,4 @@
-"""Which nodes of a file a delegate takes, which it leaves and why, and in how many pieces."""
+"""Which nodes of a file a delegate takes, which it leaves and why, and in how many partitions."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _interpreted(graph: Graph, delegate: Delegate, refused: dict[int, str]) -> _
     everything = tuple(range(len(graph.operators)))
     widening = halves.widened(graph) if delegate.float16_weights else {}
     if everything and refused.keys() <= widening.keys():
-        return _Part(gathered(graph, everything))  # one piece, or an error
+        return _Part(gathered(graph, everything))  # one partition, or an error
     refused = dict.fromkeys(widening, HALVES) | {
         place: why for place, why in refused.items() if place not in widening
     }
@@ -105,9 +105,10 @@ def _interpreted(graph: Graph, delegate: Delegate, refused: dict[int, str]) -> _
 
 
 def _limits(delegate: Delegate) -> str:
-    limits = []
-    if delegate.most_partitions is not None:
-        limits.append(f"beyond the {delegate.most_partitions} largest partition(s)")
+    limits, most = [], delegate.most_partitions
+    if most is not None:
+        largest = "largest partition" if most == 1 else f"{most} largest partitions"
+        limits.append(f"beyond the {largest}")
     if delegate.least_nodes > 1:
         limits.append(f"in a partition of fewer than {delegate.least_nodes} nodes")
     return " or ".join(limits)

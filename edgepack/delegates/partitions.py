@@ -1,4 +1,4 @@
-"""How nodes that a delegate takes are gathered into pieces.
+"""How nodes that a delegate takes are gathered into partitions.
 
 The rules are the runtimes' own, read in google-ai-edge/LiteRT at
 f67457790c9c2ab67347d6fe53270e8d3df20868: tflite/graph_info.cc and, for LiteRT's compiler plugins,
@@ -26,10 +26,10 @@ ORDERED = frozenset(("IF", "WHILE", "CALL_ONCE"))
 
 
 def gathered(graph: Graph, taken: Collection[int]) -> tuple[Nodes, ...]:
-    """The pieces that TFLite's interpreter makes of a delegate's nodes.
+    """The partitions that TFLite's interpreter makes of a delegate's nodes.
 
     Nodes are gathered as long as any is ready whose like is being gathered, past others that come
-    first in the file: branches that do not need each other share a piece.
+    first in the file: branches that do not need each other share a partition.
 
     Args:
         graph: one subgraph.
@@ -42,7 +42,7 @@ def gathered(graph: Graph, taken: Collection[int]) -> tuple[Nodes, ...]:
 
 
 def runs(graph: Graph, taken: Collection[int]) -> tuple[Nodes, ...]:
-    """The pieces that LiteRT's compiler makes: neighbours in the file's order."""
+    """The partitions that LiteRT's compiler makes: neighbours in the file's order."""
     places = range(len(graph.operators))
     grouped = groupby(places, key=lambda place: place in taken)
     return tuple(tuple(nodes) for ours, nodes in grouped if ours)

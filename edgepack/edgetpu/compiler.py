@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 from edgepack.edgetpu import log
 from edgepack.files import sha256_file, write_atomic
 from edgepack.records.edgetpu import EdgeTpuCompiled, NotCompiled
+from edgepack.workers.death import ended
+from edgepack.workers.environment import inherited
 
 if TYPE_CHECKING:
     from edgepack.edgetpu.log import Log
@@ -85,8 +87,8 @@ def _ended(code: int | None, text: str, seconds: float) -> str:
     if code is None:
         return f"{PROGRAM} did not end within {seconds:g} seconds"
     if code < 0:
-        return f"{PROGRAM} died by {signal.Signals(-code).name}"
-    return f"{PROGRAM} ended with code {code}: {_last(text)}" if code else ""
+        return f"{PROGRAM} {ended(code)}"
+    return f"{PROGRAM} {ended(code)}: {_last(text)}" if code else ""
 
 
 def _odd(said: Log, made: Path, text: str) -> str:
@@ -125,6 +127,7 @@ def _run(program: str, directory: Path, seconds: float) -> tuple[int | None, str
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
+                env=inherited(os.environ, ()),
                 start_new_session=True,
             )
         except OSError as error:

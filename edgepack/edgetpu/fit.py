@@ -1,7 +1,7 @@
 """What the Edge TPU would run of a file.
 
-The compiler makes one piece for the chip, from the first operators on up to the first that it does
-not map; all behind that runs on the CPU, mapped or not.
+The compiler makes one partition for the chip, from the first operators on up to the first that it
+does not map; all behind that runs on the CPU, mapped or not.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _read(path: Path) -> EdgeTpuFit:
     return EdgeTpuFit(
         path=str(path),
         integer_only=not any(tensor.dtype in FLOATS for tensor in _touched(graphs[:1])),
-        static=not any(_is_open(tensor) for tensor in _touched(graphs)),
+        static=not any(tensor.is_open for tensor in _touched(graphs)),
         inputs=_types(graphs[:1], "inputs"),
         outputs=_types(graphs[:1], "outputs"),
         faults=tuple(_faults(graphs)),
@@ -74,7 +74,7 @@ def _faults(graphs: Sequence[Graph]) -> Iterator[str]:
     """What Coral asks of every model, and this one is not."""
     if not any(_is_quantized(graph) for graph in graphs[:1]):
         yield NOT_QUANTIZED
-    opened = next(filter(_is_open, _touched(graphs)), None)
+    opened = next((tensor for tensor in _touched(graphs) if tensor.is_open), None)
     if opened:
         yield f"{opened.name} has an open dimension, and Coral asks for static shapes"
 
@@ -92,10 +92,6 @@ def _touched(graphs: Sequence[Graph]) -> Iterator[GraphTensor]:
         for index in chain.from_iterable((*n.inputs, *n.outputs) for n in graph.operators):
             if index >= 0:
                 yield graph.tensor(index)
-
-
-def _is_open(tensor: GraphTensor) -> bool:
-    return any(size < 0 for size in (*(tensor.shape_signature or ()), *(tensor.shape or ())))
 
 
 def _types(graphs: Sequence[Graph], side: str) -> tuple[str, ...]:

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import re
-import signal
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from edgepack.errors import OutputError, RuntimeInstallError
-from edgepack.micro import remote
 from edgepack.micro.arena import estimated
 from edgepack.micro.operators import operators
 from edgepack.records.base import Record
 from edgepack.records.micro import ArenaSize
 from edgepack.tflite import subgraphs
+from edgepack.workers.death import ended
+from edgepack.workers.environment import inherited
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from edgepack.runtimes.environment import Environments
     from edgepack.runtimes.requirement import Requirement
     from edgepack.tflite.graph import Graph
 
+REMOTE = Path(__file__).with_name("remote.py")  # run, and not imported: it needs NumPy
 SECONDS = 120.0
 LEAST_ARENA, MOST_ARENA = 1 << 26, 1 << 30  # offered: TFLite Micro counts in 32 bits with a sign
 LINES, LENGTH = 2, 300  # of its own words
@@ -74,11 +76,12 @@ def _measured(
     words = (str(path), str(offered), str(len(graphs[0].inputs)))
     try:
         done = subprocess.run(  # noqa: S603 - the program that was installed for this
-            [python, "-I", remote.__file__, *words],
+            [python, "-I", REMOTE, *words],
             capture_output=True,
             timeout=SECONDS,
             check=False,
             stdin=subprocess.DEVNULL,
+            env=inherited(os.environ, ()),
         )
     except subprocess.TimeoutExpired:
         return _instead(guess, f"{wanted} gave no answer within {SECONDS:g} seconds")
@@ -94,7 +97,7 @@ def _judged(
     try:
         answer = MicroAnswer.model_validate_json(done.stdout.splitlines()[-1])
     except (IndexError, ValidationError):
-        return _instead(guess, f"{wanted} {_end(done.returncode)}")
+        return _instead(guess, f"{wanted} {ended(done.returncode)}")
     if not answer.loads:
         return _instead(guess, f"{wanted} cannot be imported: {answer.reason}")
     if not answer.ran:
@@ -138,10 +141,3 @@ def refusal(stderr: bytes) -> str:
     text = stderr.decode("utf-8", "replace")
     lines = [" ".join(line.split()) for line in text.splitlines()]
     return "; ".join([line for line in lines if line.isprintable() and line][:LINES])[:LENGTH]
-
-
-def _end(code: int) -> str:
-    if code >= 0:
-        return f"ended with code {code}"
-    known = {one.value: one.name for one in signal.Signals}
-    return f"died by {known.get(-code, f'signal {-code}')}"

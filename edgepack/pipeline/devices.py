@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from edgepack.delegates import lists
 from edgepack.delegates.fit import fit as delegated
 from edgepack.edgetpu.fit import fit as edgetpu
-from edgepack.errors import RuntimeInstallError
-from edgepack.micro.arena import estimate
+from edgepack.errors import OutputError
+from edgepack.micro import measured
 from edgepack.micro.fit import check
 from edgepack.micro.operators import operators
 from edgepack.pipeline.releases import FOLDER
@@ -78,7 +78,17 @@ def _edgetpu(session: Session, plan: Plan, variant: str, file: Path) -> EdgeTpuF
     session.tell(COMPILED, f"holding {variant} against the Edge TPU")
     target = Path(plan.settings.output) / COMPILED / f"{variant}_edgetpu.tflite"
     found = edgetpu(file, target)
+    if not found.compiled:
+        _clear(target)
     return found.model_copy(update={"path": variant})  # the report goes to other machines
+
+
+def _clear(compiled: Path) -> None:
+    """Remove what an earlier build compiled: it would pass for this one's."""
+    try:
+        compiled.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot be removed: {error.strerror}", where=compiled) from error
 
 
 def _micro(session: Session, plan: Plan, one: VariantEvidence, file: Path) -> MicroFit | None:
@@ -89,22 +99,23 @@ def _micro(session: Session, plan: Plan, one: VariantEvidence, file: Path) -> Mi
 
 
 def _arena(session: Session, one: VariantEvidence, file: Path) -> ArenaSize:
-    """Measured once; an estimate, for want of the release, only until it can be had."""
-    from edgepack.micro import measured  # imports NumPy
-
-    environments, release = Environments(session.cache.root / FOLDER), operators().runtime
-    try:
-        environments.python(release)
-    except RuntimeInstallError as error:
-        session.warn(ARENA, f"{one.variant}: estimated, not measured: {error.message}")
-        return estimate(file, error.message)
+    """Measured once; an estimate only until it can be measured, or where the file is refused."""
+    release = operators().runtime
     key = {"model": one.sha256, "release": str(release), "machine": platform.machine()}
 
     def make(_: Path) -> ArenaSize:
         session.tell(ARENA, f"measuring the tensor arena of {one.variant}")
-        return measured.arena(file, environments)
+        return measured.arena(file, Environments(session.cache.root / FOLDER))
 
-    return session.cache.stage(ARENA, key, ArenaSize, make)[0]
+    found = session.cache.stage(ARENA, key, ArenaSize, make, _is_told)[0]
+    if not _is_told(found):
+        session.warn(ARENA, f"{one.variant}: estimated, not measured: {found.reason}")
+    return found
+
+
+def _is_told(found: ArenaSize) -> bool:
+    """Whether TFLite Micro itself said it, or that it does not take the file."""
+    return found.method == "measured" or bool(found.refused)
 
 
 def is_micro(target: Target) -> bool:

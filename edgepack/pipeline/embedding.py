@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgepack.bundle import archive, reader, trust, verify
+from edgepack.bundle import trust
 from edgepack.errors import IncompatibleError, UsageError
 from edgepack.micro import carray
 from edgepack.micro.fit import check
-from edgepack.pipeline.session import SCRATCH
+from edgepack.pipeline import unpacking
 from edgepack.records.micro import CModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from edgepack.bundle.keys import PublicKey
     from edgepack.records.manifest import Manifest, ModelEntry
@@ -48,16 +47,13 @@ def c_array(asked: Asked) -> dict[str, bytes]:
         UsageError: there is no such file or variant, or none can be chosen.
         IncompatibleError: TFLite Micro cannot run the model.
     """
-    with (
-        reader.opened(asked.bundle) as file,
-        tempfile.TemporaryDirectory(prefix=SCRATCH) as scratch,
-    ):
-        found = verify.check(file, asked.bundle, asked.keys)
-        trust.check_gate(found.manifest, asked.bundle, allowed=False)
-        trust.check_day(found.manifest, asked.bundle, datetime.now(UTC))
-        entry = _chosen(found.manifest, asked)
-        archive.unpack(file, (found.entries[entry.path],), Path(scratch))
-        return _files(found.manifest, entry, Path(scratch) / entry.path, asked.bundle)
+    with unpacking.held(asked.bundle, asked.keys) as bundle:
+        manifest = bundle.found.manifest
+        trust.check_gate(manifest, asked.bundle, allowed=False)
+        trust.check_day(manifest, asked.bundle, datetime.now(UTC))
+        entry = _chosen(manifest, asked)
+        bundle.unpack((entry.path,))
+        return _files(manifest, entry, bundle.root / entry.path, asked.bundle)
 
 
 def _files(manifest: Manifest, entry: ModelEntry, path: Path, where: Path) -> dict[str, bytes]:

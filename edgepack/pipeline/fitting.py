@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgepack import formats, targets
-from edgepack.bundle import archive, verify
-from edgepack.bundle import reader as bundles
 from edgepack.compat.fit import fit
 from edgepack.compat.least import least
 from edgepack.errors import UsageError
 from edgepack.micro.fit import check
+from edgepack.pipeline import unpacking
 from edgepack.pipeline.devices import delegate_fits, is_micro
-from edgepack.pipeline.session import SCRATCH
 from edgepack.records.target import Candidate, TargetFits
 from edgepack.tflite import reader
 
@@ -57,8 +54,10 @@ def _offered(path: Path) -> Iterator[tuple[Candidate, ...]]:
     """The file, or those of a bundle as long as they are unpacked."""
     found = formats.recognise(path)
     if found.kind == "bundle":
-        with _unpacked(path) as files:
-            yield tuple(_candidate(file, variant) for variant, file in files.items())
+        with unpacking.held(path) as bundle:
+            models = bundle.found.manifest.models
+            bundle.unpack(one.path for one in models)
+            yield tuple(_candidate(bundle.root / one.path, one.variant) for one in models)
     elif found.kind == "tflite":
         yield (_candidate(path, path.stem),)
     else:
@@ -72,16 +71,3 @@ def _offered(path: Path) -> Iterator[tuple[Candidate, ...]]:
 def _candidate(path: Path, name: str) -> Candidate:
     facts = reader.read(path)
     return Candidate(variant=name, facts=facts, least_releases=least(facts.asked, facts.kernels))
-
-
-@contextmanager
-def _unpacked(path: Path) -> Iterator[dict[str, Path]]:
-    """The files of a bundle by variant, once every byte has been checked."""
-    with (
-        bundles.opened(path) as file,
-        tempfile.TemporaryDirectory(prefix=SCRATCH) as scratch,
-    ):
-        found = verify.check(file, path)
-        models = found.manifest.models
-        archive.unpack(file, (found.entries[one.path] for one in models), Path(scratch))
-        yield {one.variant: Path(scratch) / one.path for one in models}

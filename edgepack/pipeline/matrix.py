@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from edgepack.cache import default_root
-from edgepack.errors import UsageError
+from edgepack.errors import MissingExtraError, UsageError
 from edgepack.pipeline import releases
 from edgepack.pipeline.releases import FOLDER, File, Manner, Recording
 from edgepack.pipeline.unpacking import unpacked
@@ -17,6 +18,8 @@ from edgepack.runtimes.environment import Environments
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from edgepack.pipeline.unpacking import Unpacked
 
 
 @dataclass(frozen=True)
@@ -49,23 +52,16 @@ def matrix(asked: Asked) -> RuntimeMatrix:
         UsageError: no runtime is named, or what is none; the bundle has no vectors.
         VerificationError: the bundle is not whole.
         RuntimeInstallError: a release cannot be installed.
+        MissingExtraError: NumPy, which compares, is not installed.
     """
+    _require_numpy()
     wanted = tuple(dict.fromkeys(map(requirement.parse, asked.runtimes)))
     if not wanted:
         raise UsageError("no runtime is named", hint=f"{requirement.HINT} Repeat it for several.")
     with unpacked(asked.bundle, asked.variants) as found:
-        recording = Recording(
-            root=found.root,
-            count=found.count,
-            files={
-                name: File(found.root / one.path, one.signatures)
-                for name, one in found.models.items()
-            },
-            entries=found.entries,
-            scratch=found.root / "answers",
-        )
         environments = Environments((asked.cache or default_root()) / FOLDER, asked.offline)
-        runs = releases.run(recording, wanted, environments, Manner(asked.threads, asked.jobs))
+        manner = Manner(asked.threads, asked.jobs)
+        runs = releases.run(_recording(found), wanted, environments, manner)
     return RuntimeMatrix(
         path=str(asked.bundle),
         sha256=found.sha256,
@@ -75,3 +71,28 @@ def matrix(asked: Asked) -> RuntimeMatrix:
         threads=asked.threads,
         runs=runs,
     )
+
+
+def _recording(found: Unpacked) -> Recording:
+    files = {
+        name: File(found.root / one.path, one.signatures) for name, one in found.models.items()
+    }
+    return Recording(
+        root=found.root,
+        count=found.count,
+        files=files,
+        entries=found.entries,
+        scratch=found.root / "answers",
+    )
+
+
+def _require_numpy() -> None:
+    """Refuse before anything is installed.
+
+    Raises:
+        MissingExtraError: it is not there.
+    """
+    if not find_spec("numpy"):
+        raise MissingExtraError(
+            "comparing needs numpy, not installed here", hint="Install it with: pip install numpy"
+        )

@@ -11,7 +11,7 @@ from edgepack.measure.machine import machine
 from edgepack.pipeline import releases
 from edgepack.pipeline.releases import File, Manner, Recording
 from edgepack.records.runtimes import RuntimeRuns
-from edgepack.runtimes import requirement
+from edgepack.runtimes import browser, requirement
 from edgepack.runtimes.environment import Environments
 from edgepack.vectors import index
 
@@ -72,24 +72,35 @@ def _runs(
         "models": ",".join(one.model.sha256 for one in measured.built),
         "vectors": hashlib.sha256(index.text(vectors.index)).hexdigest(),
         "releases": ",".join(map(str, wanted)),
+        "browsers": ",".join(browser.stamp(one) for one in wanted if one.kind == "browser"),
         "threads": str(plan.settings.latency.threads),
         "machine": machine().model_dump_json(),
     }
 
     def make(_: Path) -> RuntimeRuns:
         session.tell(STAGE, f"running {len(measured.built)} files on {', '.join(map(str, wanted))}")
-        recording = Recording(
-            root=vectors.directory,
-            count=vectors.index.count,
-            files={
-                one.evidence.variant: File(Path(one.file.path), one.facts.signatures)
-                for one in measured.built
-            },
-            entries=vectors.index.variants,
-            scratch=session.work / STAGE,
-        )
+        recording = _recording(session, measured, vectors)
         environments = Environments(session.cache.root / releases.FOLDER)
         manner = Manner(plan.settings.latency.threads)
         return RuntimeRuns(runs=releases.run(recording, wanted, environments, manner))
 
-    return session.cache.stage(STAGE, key, RuntimeRuns, make)[0].runs
+    return session.cache.stage(STAGE, key, RuntimeRuns, make, _is_answered)[0].runs
+
+
+def _recording(session: Session, measured: Measured, vectors: Vectors) -> Recording:
+    files = {
+        one.evidence.variant: File(Path(one.file.path), one.facts.signatures)
+        for one in measured.built
+    }
+    return Recording(
+        root=vectors.directory,
+        count=vectors.index.count,
+        files=files,
+        entries=vectors.index.variants,
+        scratch=session.work / STAGE,
+    )
+
+
+def _is_answered(found: RuntimeRuns) -> bool:
+    """A death or a hang may be this machine's doing, and is not to stay for all builds to come."""
+    return all(run.answered for run in found.runs)

@@ -88,7 +88,7 @@ def run(
     ):
         one = _One(recording, installed, manner.threads, pool)
         pairs = [(entry, release) for release in wanted for entry in recording.entries]
-        return tuple(threads.map(lambda pair: one.run(*pair), pairs))
+        return tuple(threads.map(lambda number: one.run(number, *pairs[number]), range(len(pairs))))
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ class _One:
     threads: int
     pool: WorkerPool
 
-    def run(self, entry: VariantVectors, release: Requirement) -> RuntimeRun:
-        directory = self.found.scratch / release.folder / entry.variant
+    def run(self, number: int, entry: VariantVectors, release: Requirement) -> RuntimeRun:
+        directory = self.found.scratch / str(number)  # a bundle may call a variant ../anything
         directory.mkdir(parents=True)
         job = _job(entry, self.found, directory, self.threads)
         variables = inherited(os.environ, ())

@@ -1,4 +1,4 @@
-"""A bundle that holds, with its models and golden vectors unpacked for as long as they are used."""
+"""A bundle that holds, with what is used of it unpacked for as long as that is used."""
 
 from __future__ import annotations
 
@@ -15,11 +15,55 @@ from edgepack.vectors import index
 from edgepack.vectors.sharing import INDEX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from io import BufferedReader
 
+    from edgepack.bundle.keys import PublicKey
     from edgepack.bundle.verify import Checked
     from edgepack.records.manifest import Manifest, ModelEntry
     from edgepack.records.vectors import VariantVectors, VectorIndex
+
+
+@dataclass(frozen=True)
+class Held:
+    """A bundle of which every byte was checked.
+
+    Args:
+        file: the bundle.
+        found: what is in it.
+        root: directory for members.
+    """
+
+    file: BufferedReader
+    found: Checked
+    root: Path
+
+    def unpack(self, names: Iterable[str]) -> None:
+        """Write members below `root`.
+
+        Raises:
+            OutputError: one cannot be written.
+        """
+        archive.unpack(self.file, (self.found.entries[name] for name in names), self.root)
+
+
+@contextmanager
+def held(bundle: Path, keys: Sequence[PublicKey] = ()) -> Iterator[Held]:
+    """Verify a bundle, and keep what is unpacked of it until the end of the block.
+
+    Args:
+        bundle: the file.
+        keys: one of them must have signed, where there are any.
+
+    Raises:
+        VerificationError: the bundle is not whole, or not signed.
+        UsageError: there is no such file.
+    """
+    with (
+        reader.opened(bundle) as file,
+        tempfile.TemporaryDirectory(prefix=SCRATCH) as scratch,
+    ):
+        yield Held(file, verify.check(file, bundle, keys), Path(scratch) / "bundle")
 
 
 @dataclass(frozen=True)
@@ -57,24 +101,20 @@ def unpacked(bundle: Path, variants: Sequence[str]) -> Iterator[Unpacked]:
         VerificationError: the bundle is not whole, or its vectors are none.
         UsageError: it has no vectors, or none of a variant; or there is no such file.
     """
-    with (
-        reader.opened(bundle) as file,
-        tempfile.TemporaryDirectory(prefix=SCRATCH) as scratch,
-    ):
-        found = verify.check(file, bundle)
-        vectors = _index(file, bundle, found)
-        models = {one.variant: one for one in found.manifest.models}
-        entries, root = _wanted(vectors, bundle, variants), Path(scratch) / "bundle"
-        wanted = {*index.paths(vectors), *(one.path for one in models.values())}
-        archive.unpack(file, (found.entries[name] for name in wanted), root)
+    with held(bundle) as one:
+        manifest = one.found.manifest
+        vectors = _index(one.file, bundle, one.found)
+        models = {model.variant: model for model in manifest.models}
+        entries = _wanted(vectors, bundle, variants)
+        one.unpack({*index.paths(vectors), *(model.path for model in models.values())})
         yield Unpacked(
-            manifest=found.manifest,
-            sha256=reader.whole(file)[0],
+            manifest=manifest,
+            sha256=reader.whole(one.file)[0],
             models=models,
             entries=entries,
             count=vectors.count,
             doubts=index.doubts(vectors.model_copy(update={"variants": entries})),
-            root=root,
+            root=one.root,
         )
 
 

@@ -80,7 +80,7 @@ class DelegateFit(Record):
     delegate: str
     nodes: int = Field(ge=0)
     delegated: int = Field(ge=0)
-    partitions: int = Field(ge=0, description="how many pieces run on it")
+    partitions: int = Field(ge=0, description="how many run on it")
     fallback: tuple[Fallback, ...] = ()
     unchecked: tuple[str, ...] = Field(
         (), description="what it asks of nodes counted as delegated that no file's tensors show"

@@ -52,7 +52,7 @@ class Coverage(Record):
     delegate: str = Field("", description="XNNPACK, or empty where it took nothing")
     nodes: int = Field(description="operators of the file's graph")
     delegated: int = Field(description="those of them that the delegate computes")
-    partitions: int = Field(description="parts that it computes; data go back and forth between")
+    partitions: int = Field(description="that it computes; data go back and forth between")
     left: tuple[OpCount, ...] = Field((), description="types that stay with the runtime's kernels")
     seen_by: Literal["interpreter", "profiler"] = "interpreter"
 

@@ -59,13 +59,18 @@ class RuntimeRun(Record):
     runtime: str = Field(description="such as tflite-runtime==2.14.0")
     python: str = Field("", description="release of the Python that ran it")
     browser: str = Field("", description="release of Chromium, where that ran it")
-    loads: bool
+    loads: bool = Field(description="also False where nothing answered")
     agrees: bool = Field(description="every output is within its tolerance of the recorded one")
     output: str = Field("", description="the one that is furthest beyond its tolerance, or nearest")
     difference: float | None = Field(None, description="of that output, the largest")
     tolerance: float | None = None
     p50_ms: float | None = Field(None, description="median latency of one invocation here")
-    reason: str = Field("", description="why it did not load, or did not run")
+    reason: str = Field("", description="why it did not load, did not run, or did not answer")
+
+    @property
+    def answered(self) -> bool:
+        """Whether what ran it said anything: it did not die, or hang."""
+        return bool(self.python or self.browser)
 
     @property
     def holds(self) -> bool:
@@ -79,7 +84,14 @@ class RuntimeRun(Record):
             return (
                 f"{self.output!r} is off by {self.difference:g}, and {self.tolerance:g} is allowed"
             )
-        return f"{'fails on the samples' if self.loads else 'does not load'}: {self.reason}"
+        return f"{self.failure}: {self.reason}"
+
+    @property
+    def failure(self) -> str:
+        """What came of a run that ended without outputs."""
+        if not self.answered:
+            return "gives no answer"
+        return "fails on the samples" if self.loads else "does not load"
 
 
 class RuntimeRuns(Record):

@@ -73,8 +73,8 @@ def edgetpu(fits: Mapping[str, EdgeTpuFit]) -> str:
 
 def line(fit: DelegateFit) -> str:
     """How much of a file one delegate would take, in a few words."""
-    pieces = "one piece" if fit.partitions == 1 else f"{fit.partitions} pieces"
-    return f"{fit.delegate}: {fit.delegated} of {fit.nodes} operators, {pieces}"
+    partitions = "one partition" if fit.partitions == 1 else f"{fit.partitions} partitions"
+    return f"{fit.delegate}: {fit.delegated} of {fit.nodes} operators, {partitions}"
 
 
 def compiled(fit: EdgeTpuFit) -> str:

@@ -80,11 +80,13 @@ def _section(found: OpProfile) -> Iterator[str]:
 
 
 def coverage(found: Coverage) -> str:
-    """How much a delegate took: 11 of 13 operators run on XNNPACK, in 2 parts; ..."""
+    """How much a delegate took: 11 of 13 operators run on XNNPACK, in 2 partitions; ..."""
     if not found.delegated:
         return f"none of its {_operators(found.nodes)} runs on XNNPACK"
-    parts = "one part" if found.partitions == 1 else f"{found.partitions} parts"
-    told = f"{found.delegated} of {_operators(found.nodes)} run on {found.delegate}, in {parts}"
+    partitions = "one partition" if found.partitions == 1 else f"{found.partitions} partitions"
+    told = (
+        f"{found.delegated} of {_operators(found.nodes)} run on {found.delegate}, in {partitions}"
+    )
     if not found.left:
         return told
     left = found.left[:LEFT_SHOWN]

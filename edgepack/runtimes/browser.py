@@ -18,7 +18,6 @@ from pydantic import ValidationError
 from edgepack.errors import RuntimeInstallError
 from edgepack.records.runtimes import PageAnswer
 from edgepack.runtimes import npy
-from edgepack.runtimes.remote import LAST_OPERATOR, LAST_VERSION, file_of
 from edgepack.runtimes.running import death, failed
 from edgepack.runtimes.serving import ANSWER, Exchange, serving
 from edgepack.tflite import schema
@@ -37,9 +36,9 @@ POLL = 0.2
 PATIENCE = 5.0  # seconds to end in
 SCOPE = "@litertjs"  # packages of npm that a page may load
 HERE = Path(__file__).parent
+START = "start.html"  # of the profile: sends the browser to its page
 PAGE, SCRIPT = "page.html", "script.js"
 REPLAY, REGISTER = "replay.js", "register.js"
-VERSIONS = range(1, LAST_VERSION + 1)
 LIFETIME = 120  # files that the runtime is asked about before it is loaded anew
 SWITCHES = (
     "--headless",
@@ -69,6 +68,16 @@ def program(wanted: Requirement) -> Path:
         f"{wanted} runs in Chromium, and {named or 'none'} was {'not ' if named else ''}found",
         hint=f"Install Chromium (Debian's package is chromium), or name its program by {OWN}.",
     )
+
+
+def stamp(wanted: Requirement) -> str:
+    """What changes when the browser of this machine does: its place and time.
+
+    Raises:
+        RuntimeInstallError: there is none.
+    """
+    found = program(wanted).resolve()
+    return f"{found} {found.stat().st_mtime_ns}"
 
 
 def run(
@@ -102,8 +111,11 @@ def registered(browser: Path, modules: Path) -> Versions:
     Raises:
         subprocess.SubprocessError: it does not answer.
     """
-    wanted = [(name, version) for name in range(LAST_OPERATOR + 1) for version in VERSIONS]
-    files = [file_of(*pair) for pair in wanted]
+    from edgepack.runtimes import remote  # imports NumPy
+
+    operators, versions = range(remote.LAST_OPERATOR + 1), range(1, remote.LAST_VERSION + 1)
+    wanted = [(number, version) for number in operators for version in versions]
+    files = [remote.file_of(*pair) for pair in wanted]
     with tempfile.TemporaryDirectory(prefix="edgepack-") as scratch:
         directory = Path(scratch)
         job, content = directory / "job.json", directory / "files"
@@ -148,14 +160,20 @@ def _opened(browser: Path, exchange: Exchange, environment: Mapping[str, str]) -
 def _process(
     browser: Path, address: str, environment: Mapping[str, str], stderr: int
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A browser with a new profile, for as long as the block lasts."""
+    """A browser with a new profile, for as long as the block lasts.
+
+    The address stands in a file of the profile, which only this user reads: whoever is on this
+    machine sees what a program is started with.
+    """
     with tempfile.TemporaryDirectory(prefix="edgepack-", ignore_cleanup_errors=True) as profile:
+        start = Path(profile) / START
+        start.write_text(f"<script>location.replace({json.dumps(address)})</script>\n")
         switches = [*SWITCHES, f"--user-data-dir={profile}"]
         if os.geteuid() == 0:
             switches.append("--no-sandbox")  # it refuses to run as root otherwise
         homes = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), profile)
         process = subprocess.Popen(  # noqa: S603 - the browser of this machine
-            [browser, *switches, address],
+            [browser, *switches, start.as_uri()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=stderr,
@@ -197,6 +215,8 @@ def _answer(exchange: Exchange, job: ReplayJob) -> ReplayAnswer:
             values = exchange.taken[f"output/{number}"].read_bytes()
             shape = (job.count, *output.shape)
             Path(wanted.path).write_bytes(npy.encoded(values, output.dtype, shape))
-    except (OSError, ValidationError, ValueError) as error:
+    except OSError as error:  # without its path, which is of this machine: bundles quote this
+        return failed(f"its answer cannot be read: {error.strerror}")
+    except (ValidationError, ValueError) as error:
         return failed(f"its answer cannot be read: {error}")
     return found

@@ -63,12 +63,12 @@ class Environments:
                     f"{wanted} is not installed, and --offline forbids to fetch it",
                     hint="Run once without --offline.",
                 )
-            self._make(wanted, directory, install)
+            self._make(wanted, directory, name, install)
         with suppress(OSError):
             os.utime(directory)  # what is used is not thrown away
         return part
 
-    def _make(self, wanted: Requirement, directory: Path, install: Install) -> None:
+    def _make(self, wanted: Requirement, directory: Path, name: str, install: Install) -> None:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             partial = Path(tempfile.mkdtemp(prefix=".making-", dir=self.root))
@@ -76,6 +76,8 @@ class Environments:
             raise OutputError(f"cannot be written: {error.strerror}", where=self.root) from error
         try:
             install(wanted, partial / "env")
+            if not (directory / name).exists():  # the Python that it was made of is gone
+                shutil.rmtree(directory, ignore_errors=True)
             with suppress(OSError):  # another process was as fast
                 (partial / "env").rename(directory)
         finally:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from edgepack.records.runtimes import ReplayAnswer
-from edgepack.runtimes import remote
 from edgepack.tflite import schema
+from edgepack.workers.death import ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from edgepack.records.runtimes import ReplayJob
 
 Versions = dict[str, list[int]]  # by operator
+REMOTE = Path(__file__).with_name("remote.py")  # run, and not imported: it needs NumPy
 SECONDS = 600.0
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 
@@ -59,7 +59,7 @@ def _answers(
         path.write_text(job.model_dump_json(), encoding="utf-8")
     try:
         done = subprocess.run(  # noqa: S603 - the program that was installed for this
-            [python, "-I", remote.__file__, *asked],
+            [python, "-I", REMOTE, *asked],
             capture_output=True,
             timeout=SECONDS,
             check=False,
@@ -88,7 +88,7 @@ def registered(python: Path) -> Versions:
         subprocess.SubprocessError: it does not answer.
     """
     done = subprocess.run(  # noqa: S603 - the program that was installed for this
-        [python, "-I", remote.__file__], capture_output=True, timeout=SECONDS, check=True
+        [python, "-I", REMOTE], capture_output=True, timeout=SECONDS, check=True
     )
     found = json.loads(done.stdout.splitlines()[-1])
     return {schema.operator(int(number)): versions for number, versions in found.items()}
@@ -102,6 +102,6 @@ def failed(reason: str) -> ReplayAnswer:
 def death(code: int, stderr: bytes) -> str:
     """How a process ended, with its last words."""
     if code < 0:
-        return f"it died by {signal.Signals(-code).name}"
+        return f"it {ended(code)}"
     said = stderr.decode(errors="replace").strip().splitlines()
-    return f"it ended with code {code}: {said[-1] if said else 'no reason was given'}"
+    return f"it {ended(code)}: {said[-1] if said else 'no reason was given'}"

@@ -86,9 +86,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.NOT_FOUND)
             return
         self.exchange.taken[asked].write_bytes(self.rfile.read(int(length)))
-        self._start(HTTPStatus.NO_CONTENT)
-        if asked == ANSWER:
+        if asked == ANSWER:  # before the page knows: it is gone right after that
             self.exchange.answered.set()
+        self._start(HTTPStatus.NO_CONTENT)
 
     def _asked(self) -> str:
         """The path below the secret; of others one that nothing has."""

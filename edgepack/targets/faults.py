@@ -80,12 +80,11 @@ def _is_version(text: str) -> bool:
 
 
 def _release_fault(text: str) -> str:
-    """Runs are told apart by what a profile calls them, so that there is one way to write it."""
     try:
-        found = requirement.parse(text)
+        requirement.parse(text)
     except UsageError as error:
         return f"{error.message}. {error.hint}"
-    return "" if str(found) == text else f'"{text}" is written "{found}"'
+    return ""
 
 
 def _nearest_operator(unknown: str) -> str:

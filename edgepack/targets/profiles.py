@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edgepack import builtin, tomlfile
 from edgepack.errors import ConfigError
 from edgepack.records.target import Target
+from edgepack.runtimes import requirement
 from edgepack.targets.faults import faults
 from edgepack.tomlfile.plain import Problem, nearest
 
@@ -86,7 +87,9 @@ def _load(path: Path, below: tuple[Path, ...]) -> tuple[Target, Data]:
     problems = found if isinstance(found, tuple) else tuple(faults(found))
     if problems or isinstance(found, tuple):
         raise tomlfile.complaint(document.located(problems))
-    return found, data
+    # as runs are named, whatever spelling stands in the file: what is run is found by its name
+    runtimes = tuple(str(requirement.parse(text)) for text in found.runtimes)
+    return found.model_copy(update={"runtimes": runtimes}), data
 
 
 def _inherited(document: Document, chain: tuple[Path, ...]) -> Data:
@@ -109,17 +112,18 @@ def _over(base: Data, own: Data) -> Data:
     taken = {key: one for key, one in base.get("sources", {}).items() if not _says(own, key)}
     above = base | {"sources": taken}
     both = [key for key in ("sources", "runtime", "os") if isinstance(own.get(key), dict)]
-    merged = {key: above.get(key, {}) | own[key] for key in both if not _other(own[key])}
+    added = (key for key in both if key == "sources" or not _other(own[key]))
+    merged = {key: above.get(key, {}) | own[key] for key in added}
     return above | own | merged
 
 
 def _says(data: Data, key: str) -> bool:
-    """Whether a key, such as runtime.least_version, is set, or was one of another artifact."""
+    """Whether a key, such as runtime.least_version, is set, or belonged to what starts anew."""
     table, _, inner = key.partition(".")
     found = data.get(table)
     return inner in found or _other(found) if inner and isinstance(found, dict) else table in data
 
 
 def _other(table: Data) -> bool:
-    """Whether it is about another artifact or system than what it would be added to."""
+    """Whether it stands for itself: it names its artifact or system, even the inherited one."""
     return "artifact" in table or "name" in table

@@ -28,6 +28,11 @@ class GraphTensor:
     variable: bool
     sparse: bool = False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a dimension is not fixed."""
+        return any(size < 0 for size in (*(self.shape or ()), *(self.shape_signature or ())))
+
 
 @dataclass(frozen=True)
 class GraphOperator:

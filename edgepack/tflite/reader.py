@@ -65,7 +65,7 @@ def _facts(model: Table, data: bytes | memoryview, path: str) -> TFLiteFacts:
         min_runtime_version=_runtime_version(model),
         tensor_types=_types(tensors),
         weight_types=_types([tensor for tensor in tensors if tensor.constant]),
-        open_tensors=sum(map(_is_open, tensors)),
+        open_tensors=sum(tensor.is_open for tensor in tensors),
         stateful=_is_stateful(subgraphs),
         float_ops=float_ops(subgraphs),
         asked=asked(subgraphs),
@@ -154,10 +154,6 @@ def _runtime_version(model: Table) -> str:
 
 def _types(tensors: Sequence[GraphTensor]) -> dict[str, int]:
     return dict(sorted(Counter(tensor.dtype for tensor in tensors).items()))
-
-
-def _is_open(tensor: GraphTensor) -> bool:
-    return -1 in (*(tensor.shape or ()), *(tensor.shape_signature or ()))
 
 
 def _is_stateful(subgraphs: Sequence[Graph]) -> bool:

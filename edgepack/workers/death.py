@@ -70,6 +70,15 @@ def last(words: str) -> str:
     return "\n  Its last words:\n" + "\n".join(f"    {line}" for line in lines) if lines else ""
 
 
+def ended(status: int) -> str:
+    """How another program ended by itself, such as `died by SIGSEGV`.
+
+    Args:
+        status: its exit status, negative for a signal.
+    """
+    return f"died by {_signal(-status)}" if status < 0 else f"ended with code {status}"
+
+
 def _signal(number: int) -> str:
     try:
         return signal.Signals(number).name

@@ -228,6 +228,15 @@ def test_what_is_no_model_is_refused(tmp_path):
             function(written(tmp_path, b"no model at all"))
 
 
+@pytest.mark.parametrize("border", ["inputs", "outputs"])
+def test_borders_that_are_not_there_are_refused(tmp_path, border):
+    model = tflite_models.unpack(tflite_models.PLAIN)
+    signature = getattr(model.signatureDefs[0], border)[0].tensorIndex
+    setattr(model.subgraphs[0], border, [signature, 99])
+    with pytest.raises(ModelError, match="tensor 99 of 3"):
+        check(written(tmp_path, tflite_models.pack(model)))
+
+
 class Stub:
     """An environment whose Python is a script, or that cannot be made."""
 

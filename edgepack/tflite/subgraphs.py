@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def read(path: Path) -> tuple[Graph, ...]:
-    """Read a file's subgraphs; every tensor that a node names is there.
+    """Read a file's subgraphs; every tensor that a graph or a node names is there.
 
     Raises:
         UsageError: it is not there or not readable.
@@ -41,6 +41,8 @@ def parse(data: bytes | memoryview, path: str) -> tuple[Graph, ...]:
 
 
 def _hold(graph: Graph) -> None:
+    for index in chain(graph.inputs, graph.outputs):
+        graph.tensor(index)
     for node in graph.operators:
         for index in chain(node.inputs, node.outputs):
             if index != -1:

@@ -93,7 +93,7 @@ def _operators(target: Target, facts: TFLiteFacts) -> Iterator[Objection]:
     if custom and not target.custom_operators:
         what = f"it has no way to bring operators along: {_listed(custom)}"
         yield _lacking(what, custom)
-    builtin = [one for one in facts.ops if not one.custom]
+    builtin = [one for one in facts.asked or facts.ops if not one.custom]
     if not target.operators:
         return
     absent = sorted({one.name for one in builtin if one.name not in target.operators})

@@ -204,7 +204,12 @@ destination() {
 
 destination_directory() {
     extract=$1
-    [ ! -d "$extract" ] || extract=$(cd "$extract" && pwd -P) || misuse "$1: cannot be entered"
+    tries=0
+    while [ -d "$extract" ]; do # another run may be replacing it just now
+        ! real=$(cd "$extract" 2>/dev/null && pwd -P) || { extract=$real && break; }
+        tries=$((tries + 1))
+        [ "$tries" -le 9 ] || misuse "$1: cannot be entered"
+    done
     while :; do
         case $extract in
         ?*/) extract=${extract%/} ;;
@@ -236,8 +241,10 @@ stage_beside() { # PARENT, or the nearest directory above that is there
 
 # A directory is replaced as a whole; so it must be empty, or what an earlier run has left.
 check_replaceable() { # DIRECTORY
-    [ -e "$1" ] || [ -h "$1" ] || return 0
-    [ -d "$1" ] || misuse "$1: is not a directory"
+    if [ ! -d "$1" ]; then # another run may be replacing it just now, so it is asked but once
+        [ -e "$1" ] || [ -h "$1" ] || return 0
+        [ -d "$1" ] || misuse "$1: is not a directory"
+    fi
     for entry in "$1"/* "$1"/.[!.]* "$1"/..?*; do
         [ -e "$entry" ] || [ -h "$entry" ] || continue
         case ${entry##*/} in
